@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+import { Command } from 'commander';
+
+/**
+ * One program, several roles. Each role is imported only when it is asked for: a server never pays for the Kubernetes
+ * client, nor the operator for the inference engine.
+ */
+const roles: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
+  operator: () => import('./operator.ts'),
+  server: () => import('./serving/server-command.ts'),
+  resolve: () => import('./serving/resolve-command.ts'),
+};
+
+const program = new Command('fairlead').description('Runs machine-learning models in production on Kubernetes');
+const asked = process.argv[2];
+for (const [name, load] of Object.entries(roles)) {
+  if (asked === name || asked === undefined || asked === '--help' || asked === '-h' || asked === 'help') {
+    program.addCommand((await load()).command);
+  }
+}
+await program.parseAsync();

@@ -1,0 +1,36 @@
+import { defineConfig } from 'vitest/config';
+
+/** Three kinds of tests, by what they need: nothing, a real kube-apiserver with etcd, a whole cluster with real pods. */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'e2e/**/*.unit.test.ts'],
+          exclude: ['src/**/*.apiserver.test.ts'],
+        },
+      },
+      {
+        test: {
+          name: 'apiserver',
+          include: ['src/**/*.apiserver.test.ts'],
+          globalSetup: ['e2e/cluster/vitest-control-plane.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['e2e/**/*.e2e.test.ts'],
+          globalSetup: ['e2e/cluster/vitest-cluster.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});

@@ -1,0 +1,81 @@
+import type { Logger } from 'winston';
+import type { ApiClient } from './api-client.ts';
+import type { DesiredObject } from './apply.ts';
+import type { EventInput } from './events.ts';
+import type { Result } from './outcome.ts';
+import type { KubeObject, LabelSelector, ObjectKey, Resource } from './types.ts';
+
+/** What the shared informers know. Objects are shared and never written to; they may lag behind the API server. */
+export interface CacheReader {
+  /** @throws Error when no controller watches the resource. */
+  get<T extends KubeObject>(resource: Resource<T>, key: ObjectKey): T | undefined;
+  /** All objects, or those of one namespace. */
+  list<T extends KubeObject>(resource: Resource<T>, namespace?: string): readonly T[];
+  /** The objects whose controller reference names this uid. */
+  ownedBy<T extends KubeObject>(resource: Resource<T>, ownerUid: string): readonly T[];
+  /** By an index that the watch declares. */
+  byIndex<T extends KubeObject>(resource: Resource<T>, index: string, value: string): readonly T[];
+}
+
+/** What one reconcile may see and do. Everything that writes goes through here or through `client`. */
+export interface ReconcileContext {
+  readonly key: ObjectKey;
+  /** Carries `controller`, `object` and `reconcileID` on every line. */
+  readonly log: Logger;
+  /** Aborts when the process stops or is no longer the leader. */
+  readonly signal: AbortSignal;
+  /** Refuses to write once this process is no longer the leader. */
+  readonly client: ApiClient;
+  readonly cache: CacheReader;
+  /** Milliseconds since the Unix epoch, by the injected clock. */
+  now(): number;
+  /** Server-side apply, with no API call when the object already is as desired. Answers the live object. */
+  apply<T extends KubeObject>(resource: Resource<T>, desired: DesiredObject): Promise<T>;
+  /** Deletes the objects of these resources that `owner` controls and that are not in `keep`. Answers what it deleted. */
+  prune(owner: KubeObject, resources: readonly Resource[], keep: ReadonlySet<ObjectIdentity>): Promise<number>;
+  /** Makes the object's status this one, fenced by its resourceVersion, with no API call when it already is. */
+  writeStatus<T extends KubeObject & { readonly status?: unknown }>(
+    resource: Resource<T>,
+    object: T,
+    status: T['status'],
+  ): Promise<T>;
+  addFinalizer<T extends KubeObject>(resource: Resource<T>, object: T, finalizer: string): Promise<T>;
+  removeFinalizer<T extends KubeObject>(resource: Resource<T>, object: T, finalizer: string): Promise<T>;
+  /** Tells an Event about `regarding`; never waits, never throws. */
+  event(regarding: KubeObject, event: EventInput): void;
+}
+
+/** `deployments.apps/namespace/name`: one object among those of several resources; see `identityOf`. */
+export type ObjectIdentity = string;
+
+/** What of a resource is cached. The runtime has one informer a resource, which its watchers share. */
+export interface Watch<T extends KubeObject = KubeObject> {
+  readonly resource: Resource<T>;
+  /** Only objects with these labels are listed, watched and kept. */
+  readonly selector?: LabelSelector;
+  /** Keeps of each object what is needed, to save memory. `managedFields` of other managers never arrive here. */
+  readonly transform?: (object: T) => T;
+  /** Named functions from an object to the values by which `byIndex` finds it. */
+  readonly indexes?: Readonly<Record<string, (object: T) => readonly string[]>>;
+}
+
+/** A watch whose objects say which primaries to look at again. */
+export interface MappedWatch<T extends KubeObject = KubeObject> extends Watch<T> {
+  /** Is asked about an object both before and after a change. */
+  readonly map: (object: T, cache: CacheReader) => readonly ObjectKey[];
+}
+
+/** One controller: what it watches, and what it does about one object at a time. */
+export interface ControllerDefinition<T extends KubeObject = KubeObject> {
+  readonly name: string;
+  readonly primary: Watch<T>;
+  /** A change of an object here looks again at the primary that its controller reference names. */
+  readonly owns: readonly Watch[];
+  readonly watches: readonly MappedWatch[];
+  /** How many objects are reconciled at once; one object never is twice. */
+  readonly workers?: number;
+  /** Brings the world to what `object` asks for. Throws TerminalError, WaitingError, or anything else to back off. */
+  readonly reconcile: (object: T, context: ReconcileContext) => Promise<Result>;
+  /** The object no longer exists: what is remembered of it in memory can go. */
+  readonly forget?: (key: ObjectKey) => void;
+}

@@ -1,34 +1,12 @@
 import Type, { type Static } from 'typebox';
+import { InferenceTensor, ModelExample } from './v1alpha1/model-example.ts';
 
 /**
  * What a server pod is told: the contract between the controller, which writes it into the environment variable
  * `FAIRLEAD_SERVER_CONFIG` of a revision's pods, and `fairlead server`, which checks it before anything starts.
  */
 
-export const InferenceTensor = Type.Object(
-  {
-    name: Type.String({ minLength: 1, description: 'Name of the tensor in the model.' }),
-    shape: Type.Array(Type.Integer({ minimum: 0 }), { description: 'Row-major shape.' }),
-    datatype: Type.Optional(Type.String({ description: 'Open Inference Protocol type, such as FP32 or INT64.' })),
-    data: Type.Array(Type.Unknown(), { description: 'Values, flat or nested by shape.' }),
-  },
-  { additionalProperties: false },
-);
-
-export const ExpectedTensor = Type.Object(
-  { name: Type.String({ minLength: 1 }), data: Type.Array(Type.Unknown()) },
-  { additionalProperties: false },
-);
-
-/** One source for warm-up, smoke tests and a curl that can be copied. */
-export const ModelExample = Type.Object(
-  {
-    inputs: Type.Array(InferenceTensor, { minItems: 1 }),
-    expect: Type.Optional(Type.Array(ExpectedTensor)),
-    tolerance: Type.Optional(Type.Number({ minimum: 0, description: 'Largest absolute difference of a float value.' })),
-  },
-  { additionalProperties: false },
-);
+export { InferenceTensor, ModelExample };
 
 export const ServedModel = Type.Object(
   {
@@ -69,8 +47,6 @@ export const ServingConfig = Type.Object(
   { additionalProperties: false },
 );
 
-export type InferenceTensor = Static<typeof InferenceTensor>;
-export type ModelExample = Static<typeof ModelExample>;
 export type ServedModel = Static<typeof ServedModel>;
 export type ServingConfig = Static<typeof ServingConfig>;
 

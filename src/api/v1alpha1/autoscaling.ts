@@ -1,0 +1,37 @@
+import Type, { type Static } from 'typebox';
+import { cel } from '../schema.ts';
+
+/** How the number of pods follows the load. */
+
+export const Autoscaling = Type.Object(
+  {
+    minReplicas: Type.Integer({ description: 'Pods at least, 1 to 10000.', minimum: 1, maximum: 10_000, default: 2 }),
+    maxReplicas: Type.Integer({ description: 'Pods at most, 1 to 10000.', minimum: 1, maximum: 10_000, default: 10 }),
+    cpu: Type.Integer({
+      description: 'CPU use to aim at, in percent of the request, 1 to 1000.',
+      minimum: 1,
+      maximum: 1000,
+      default: 70,
+    }),
+    memory: Type.Optional(
+      Type.Integer({
+        description:
+          'Memory use to aim at, in percent of the request, 1 to 1000. Default 80, but none where pods have a GPU or no ' +
+          'memory request.',
+        minimum: 1,
+        maximum: 1000,
+      }),
+    ),
+  },
+  {
+    description: 'Lets a HorizontalPodAutoscaler choose the number of pods. Excludes `replicas`.',
+    ...cel({
+      rule: 'self.minReplicas <= self.maxReplicas',
+      message: 'minReplicas must be at most maxReplicas',
+      messageExpression:
+        "'minReplicas (' + string(self.minReplicas) + ') must be at most maxReplicas (' + string(self.maxReplicas) + ')'",
+      fieldPath: '.minReplicas',
+    }),
+  },
+);
+export type Autoscaling = Static<typeof Autoscaling>;

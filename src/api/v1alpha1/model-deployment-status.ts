@@ -42,7 +42,7 @@ export const ModelDeploymentStatus = Type.Object(
       }),
     ),
     phase: Type.Optional(
-      Type.Enum(PHASES, {
+      Type.Enum([...PHASES], {
         description:
           'The conditions in a word: Pending (nothing serves yet), Progressing (a change is under way), Paused (it waits ' +
           'for a person), Ready (the wanted model has all of the traffic), RolledBack (an earlier one has), Failed ' +

@@ -4,8 +4,13 @@ import { Conditions } from './condition.ts';
 
 /** What is true of a ModelDeployment; only the operator writes it. */
 
-export const PHASES = ['Pending', 'Progressing', 'Paused', 'Ready', 'RolledBack', 'Failed'] as const;
-export type Phase = (typeof PHASES)[number];
+export const Phase = Type.Enum(['Pending', 'Progressing', 'Paused', 'Ready', 'RolledBack', 'Failed'], {
+  description:
+    'The conditions in a word: Pending (nothing serves yet), Progressing (a change is under way), Paused (it waits ' +
+    'for a person), Ready (the wanted model has all of the traffic), RolledBack (an earlier one has), Failed ' +
+    '(it cannot go on without a change).',
+});
+export type Phase = Static<typeof Phase>;
 
 const count = (description: string) => Type.Integer({ description, minimum: 0, format: 'int32' });
 
@@ -41,14 +46,7 @@ export const ModelDeploymentStatus = Type.Object(
         format: 'int64',
       }),
     ),
-    phase: Type.Optional(
-      Type.Enum([...PHASES], {
-        description:
-          'The conditions in a word: Pending (nothing serves yet), Progressing (a change is under way), Paused (it waits ' +
-          'for a person), Ready (the wanted model has all of the traffic), RolledBack (an earlier one has), Failed ' +
-          '(it cannot go on without a change).',
-      }),
-    ),
+    phase: Type.Optional(Phase),
     address: Type.Optional(
       Type.Object(
         {

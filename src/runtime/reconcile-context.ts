@@ -48,21 +48,24 @@ export interface ReconcileContext {
 /** `deployments.apps/namespace/name`: one object among those of several resources; see `identityOf`. */
 export type ObjectIdentity = string;
 
+/** The values by which an object is found. */
+export type IndexFunction<T> = { of(object: T): readonly string[] }['of'];
+
 /** What of a resource is cached. The runtime has one informer a resource, which its watchers share. */
 export interface Watch<T extends KubeObject = KubeObject> {
   readonly resource: Resource<T>;
   /** Only objects with these labels are listed, watched and kept. */
   readonly selector?: LabelSelector;
   /** Keeps of each object what is needed, to save memory. `managedFields` of other managers never arrive here. */
-  readonly transform?: (object: T) => T;
+  transform?(object: T): T;
   /** Named functions from an object to the values by which `byIndex` finds it. */
-  readonly indexes?: Readonly<Record<string, (object: T) => readonly string[]>>;
+  readonly indexes?: Readonly<Record<string, IndexFunction<T>>>;
 }
 
 /** A watch whose objects say which primaries to look at again. */
 export interface MappedWatch<T extends KubeObject = KubeObject> extends Watch<T> {
   /** Is asked about an object both before and after a change. */
-  readonly map: (object: T, cache: CacheReader) => readonly ObjectKey[];
+  map(object: T, cache: CacheReader): readonly ObjectKey[];
 }
 
 /** One controller: what it watches, and what it does about one object at a time. */
@@ -75,7 +78,7 @@ export interface ControllerDefinition<T extends KubeObject = KubeObject> {
   /** How many objects are reconciled at once; one object never is twice. */
   readonly workers?: number;
   /** Brings the world to what `object` asks for. Throws TerminalError, WaitingError, or anything else to back off. */
-  readonly reconcile: (object: T, context: ReconcileContext) => Promise<Result>;
+  reconcile(object: T, context: ReconcileContext): Promise<Result>;
   /** The object no longer exists: what is remembered of it in memory can go. */
-  readonly forget?: (key: ObjectKey) => void;
+  forget?(key: ObjectKey): void;
 }

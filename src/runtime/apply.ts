@@ -1,0 +1,162 @@
+import { createHash } from 'node:crypto';
+import type { Logger } from 'winston';
+import type { ApiClient, Manifest } from './api-client.ts';
+import { ApiError } from './api-error.ts';
+import { ownsAll } from './field-ownership.ts';
+import { TerminalError, WaitingError } from './outcome.ts';
+import {
+  apiVersionOf,
+  controllerOf,
+  type KubeObject,
+  keyOf,
+  type ObjectMeta,
+  type Resource,
+  resourceName,
+} from './types.ts';
+
+/** The fields that the operator wants of an object, and no others. `apiVersion` and `kind` come from the resource. */
+export interface DesiredObject {
+  readonly metadata: ObjectMeta;
+  readonly [field: string]: unknown;
+}
+
+/** An object of the desired name exists and is controlled by something else, or by nothing. */
+export class OwnershipError extends TerminalError {
+  readonly object: string;
+
+  constructor(object: string, owner: string) {
+    super(`${object} already exists and belongs to ${owner}; delete or rename one of the two`);
+    this.object = object;
+  }
+}
+
+/** Keeps objects in the cache up to what writes answer. */
+export interface LiveObjects<T extends KubeObject> {
+  get(key: string): T | undefined;
+  observe(object: T): T;
+}
+
+/** How long until an object that is going away is looked at again, beside the event of its deletion. */
+const TERMINATING_RETRY_MS = 5_000;
+
+/**
+ * Server-side apply that asks the API server nothing when the live object is as desired. That is so when it was last
+ * applied from the same manifest (its hash is an annotation on the object, so a restarted operator knows) and nobody
+ * has taken a field since (see `ownsAll`).
+ */
+export class Applier {
+  readonly #client: ApiClient;
+  readonly #hashAnnotation: string;
+  /**
+   * Objects, by uid, of which the server keeps less than was applied: a field it does not know or that a feature gate
+   * turns off. They are as desired as they can be; applying them again for ever would change nothing.
+   */
+  readonly #incomplete = new Map<string, { readonly hash: string; readonly fields: string }>();
+
+  constructor(client: ApiClient, hashAnnotation: string) {
+    this.#client = client;
+    this.#hashAnnotation = hashAnnotation;
+  }
+
+  /** @throws OwnershipError, WaitingError while the object of this name is being deleted, ApiError, ConnectionError. */
+  async apply<T extends KubeObject>(
+    resource: Resource<T>,
+    desired: DesiredObject,
+    cache: LiveObjects<T>,
+    log: Logger,
+  ): Promise<T> {
+    const hash = manifestHash(desired);
+    const manifest = this.#manifest(resource, desired, hash);
+    const live = cache.get(keyOf(desired));
+    const label = `${resourceName(resource)} ${keyOf(desired)}`;
+    if (live !== undefined) {
+      refuseForeign(label, desired, live);
+      if (live.metadata.deletionTimestamp !== undefined) {
+        throw new WaitingError(`${label} is still being deleted`, TERMINATING_RETRY_MS);
+      }
+      if (this.isAsApplied(manifest, live, hash)) return live;
+    }
+    const written = await this.#write(resource, label, manifest, live === undefined, cache);
+    log.debug(`applied ${label}`, { created: live === undefined });
+    this.#rememberIncomplete(label, manifest, written, hash, log);
+    return written;
+  }
+
+  /** Whether nothing needs to be written. */
+  isAsApplied(manifest: Manifest, live: KubeObject, hash: string): boolean {
+    if (live.metadata.annotations?.[this.#hashAnnotation] !== hash) return false;
+    if (ownsAll(manifest, live, this.#client.fieldManager)) return true;
+    const incomplete = this.#incomplete.get(live.metadata.uid ?? '');
+    return incomplete?.hash === hash && incomplete.fields === ownFields(live);
+  }
+
+  async #write<T extends KubeObject>(
+    resource: Resource<T>,
+    label: string,
+    manifest: Manifest,
+    isNew: boolean,
+    cache: LiveObjects<T>,
+  ): Promise<T> {
+    try {
+      // What the cache does not know may still exist, as someone else's: without force a difference is refused.
+      return cache.observe(await this.#client.apply(resource, manifest, !isNew));
+    } catch (error) {
+      if (!isNew || !(error instanceof ApiError) || !error.isConflict) throw error;
+    }
+    refuseForeign(label, manifest, await this.#client.get(resource, manifest.metadata));
+    return cache.observe(await this.#client.apply(resource, manifest, true));
+  }
+
+  #manifest(resource: Resource, desired: DesiredObject, hash: string): Manifest {
+    const annotations = { ...desired.metadata.annotations, [this.#hashAnnotation]: hash };
+    return {
+      ...desired,
+      apiVersion: apiVersionOf(resource),
+      kind: resource.kind,
+      metadata: { ...desired.metadata, annotations },
+    };
+  }
+
+  #rememberIncomplete(label: string, manifest: Manifest, live: KubeObject, hash: string, log: Logger): void {
+    const uid = live.metadata.uid ?? '';
+    if (ownsAll(manifest, live, this.#client.fieldManager)) {
+      this.#incomplete.delete(uid);
+      return;
+    }
+    this.#incomplete.set(uid, { hash, fields: ownFields(live) });
+    log.warn(`the API server does not keep all fields of ${label}; it may be too old to know them`);
+  }
+
+  /** The object is gone: nothing needs to be remembered of it. */
+  forget(uid: string): void {
+    this.#incomplete.delete(uid);
+  }
+}
+
+function refuseForeign(label: string, desired: DesiredObject, live: KubeObject): void {
+  const wanted = controllerOf(desired);
+  if (wanted === undefined) return;
+  const actual = controllerOf(live);
+  if (actual?.uid === wanted.uid) return;
+  throw new OwnershipError(label, actual === undefined ? 'nobody' : `${actual.kind} ${actual.name}`);
+}
+
+function ownFields(live: KubeObject): string {
+  return JSON.stringify(live.metadata.managedFields?.[0]?.fieldsV1 ?? {});
+}
+
+/** A hash of what is wanted, the same for any order of keys. */
+export function manifestHash(desired: DesiredObject): string {
+  return createHash('sha256').update(canonicalJson(desired)).digest('hex').slice(0, 32);
+}
+
+/** JSON with sorted keys and without undefined members. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalJson(item ?? null)).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null';
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`);
+  return `{${members.join(',')}}`;
+}

@@ -1,0 +1,187 @@
+import type { Logger } from 'winston';
+import type { ApiClient, WatchEvent } from './api-client.ts';
+import type { Clock } from './clock.ts';
+import { compactOwnFields } from './field-ownership.ts';
+import { describeError } from './outcome.ts';
+import type { Watch } from './reconcile-context.ts';
+import { Reflector } from './reflector.ts';
+import { NAMESPACE_INDEX, OWNER_INDEX, Store } from './store.ts';
+import { compareResourceVersions, type KubeObject, keyOf, matchesSelector, type ObjectKey, resourceName } from './types.ts';
+
+/** Something happened to an object: it appeared (`new`), changed (both), or went away (`old`). */
+export interface Change<T extends KubeObject> {
+  readonly old?: T;
+  readonly new?: T;
+  /** Nothing new is known: the object was listed at the start, or everything is looked at again. */
+  readonly routine: boolean;
+}
+
+export type ChangeHandler<T extends KubeObject> = (change: Change<T>) => void;
+
+export interface InformerOptions {
+  readonly client: ApiClient;
+  /** `undefined` in it means all namespaces. */
+  readonly namespaces: readonly (string | undefined)[];
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+}
+
+/** One collection in one namespace scope: how far the informer has seen it. */
+interface Scope {
+  readonly namespace: string | undefined;
+  /** The newest version seen; what is older has been told. */
+  resourceVersion: string | undefined;
+  synced: boolean;
+}
+
+/**
+ * A cache of one resource that follows the API server. It never goes back in time: an object that a write answered
+ * (`observe`) is not replaced by an older one from the watch.
+ */
+export class Informer<T extends KubeObject> {
+  readonly watch: Watch<T>;
+  readonly #options: InformerOptions;
+  readonly #store: Store<T>;
+  readonly #scopes: readonly Scope[];
+  readonly #handlers: ChangeHandler<T>[] = [];
+  #running: Promise<unknown> | undefined;
+
+  constructor(watch: Watch<T>, options: InformerOptions) {
+    this.watch = watch;
+    this.#options = options;
+    this.#store = new Store<T>(watch.indexes);
+    const namespaces = watch.resource.namespaced ? options.namespaces : [undefined];
+    this.#scopes = namespaces.map((namespace) => ({ namespace, resourceVersion: undefined, synced: false }));
+  }
+
+  get hasSynced(): boolean {
+    return this.#scopes.every((scope) => scope.synced);
+  }
+
+  get size(): number {
+    return this.#store.size;
+  }
+
+  onChange(handler: ChangeHandler<T>): void {
+    this.#handlers.push(handler);
+  }
+
+  /** Follows the API server until `signal` aborts. */
+  start(signal: AbortSignal): void {
+    if (this.#running !== undefined) throw new Error(`the informer of ${resourceName(this.watch.resource)} already runs`);
+    const { client, clock, random, logger } = this.#options;
+    const { resource, selector } = this.watch;
+    const reflectors = this.#scopes.map((scope) => {
+      const target = {
+        listed: (object: T) => this.#accept(object, scope),
+        listedAll: (keys: ReadonlySet<ObjectKey>, version: string) => this.#listedAll(scope, keys, version),
+        watched: (event: WatchEvent<T>) => this.#watched(scope, event),
+      };
+      return new Reflector({ client, resource, selector, namespace: scope.namespace, clock, random, logger, target });
+    });
+    this.#running = Promise.all(reflectors.map((reflector) => reflector.run(signal)));
+  }
+
+  /** Resolves when nothing of a stopped informer runs any more. */
+  async stopped(): Promise<void> {
+    await this.#running;
+  }
+
+  get(key: ObjectKey): T | undefined {
+    return this.#store.get(key);
+  }
+
+  list(namespace?: string): readonly T[] {
+    return namespace === undefined ? [...this.#store.values()] : this.#store.byIndex(NAMESPACE_INDEX, namespace);
+  }
+
+  ownedBy(uid: string): readonly T[] {
+    return this.#store.byIndex(OWNER_INDEX, uid);
+  }
+
+  byIndex(index: string, value: string): readonly T[] {
+    return this.#store.byIndex(index, value);
+  }
+
+  /**
+   * Takes what a write answered into the cache at once, so that the next look does not see the time before it.
+   * Answers the object as the cache keeps it.
+   */
+  observe(object: T): T {
+    const compact = this.#compact(object);
+    const scope = this.#scopeOf(object);
+    // If the watch is past this version, it has told all of it, a deletion too: the object must not come back.
+    const told = compareResourceVersions(object.metadata.resourceVersion, scope?.resourceVersion) <= 0;
+    const selected = this.watch.selector === undefined || matchesSelector(this.watch.selector, object);
+    if (scope !== undefined && !told && selected) this.#put(compact, false);
+    return compact;
+  }
+
+  /** Tells the handlers about every object again. */
+  resync(): void {
+    for (const object of [...this.#store.values()]) this.#tell({ old: object, new: object, routine: true });
+  }
+
+  #scopeOf(object: T): Scope | undefined {
+    return this.#scopes.find((scope) => scope.namespace === undefined || scope.namespace === object.metadata.namespace);
+  }
+
+  #accept(object: T, scope: Scope): void {
+    const known = this.#store.get(keyOf(object));
+    const routine = !scope.synced || known?.metadata.resourceVersion === object.metadata.resourceVersion;
+    this.#put(this.#compact(object), routine);
+  }
+
+  #listedAll(scope: Scope, keys: ReadonlySet<ObjectKey>, resourceVersion: string): void {
+    // A cluster restored from a backup goes back in time; then what is newer than it never happened.
+    const restored = compareResourceVersions(resourceVersion, scope.resourceVersion) < 0;
+    for (const object of this.list(scope.namespace)) {
+      const newer = compareResourceVersions(object.metadata.resourceVersion, resourceVersion) > 0;
+      if (!keys.has(keyOf(object)) && (restored || !newer)) this.#remove(object);
+    }
+    scope.resourceVersion = resourceVersion;
+    scope.synced = true;
+  }
+
+  #watched(scope: Scope, { type, object }: WatchEvent<T>): void {
+    scope.resourceVersion = object.metadata.resourceVersion;
+    if (type === 'BOOKMARK') return;
+    if (type !== 'DELETED') return this.#put(this.#compact(object), false);
+    const known = this.#store.get(keyOf(object));
+    // Deleted and made again, and the new one is already known from the write that made it.
+    if (known === undefined || compareResourceVersions(known.metadata.resourceVersion, object.metadata.resourceVersion) > 0) return;
+    this.#remove(this.#compact(object));
+  }
+
+  #put(object: T, routine: boolean): void {
+    const old = this.#store.get(keyOf(object));
+    const order = compareResourceVersions(object.metadata.resourceVersion, old?.metadata.resourceVersion);
+    if (old !== undefined && order < 0 && old.metadata.uid === object.metadata.uid) return;
+    this.#store.set(object);
+    if (order !== 0) this.#tell(old === undefined ? { new: object, routine } : { old, new: object, routine });
+  }
+
+  #remove(object: T): void {
+    this.#store.delete(keyOf(object));
+    this.#tell({ old: object, routine: false });
+  }
+
+  #compact(object: T): T {
+    const own = compactOwnFields(object, this.#options.client.fieldManager);
+    return this.watch.transform === undefined ? own : this.watch.transform(own);
+  }
+
+  #tell(change: Change<T>): void {
+    for (const handler of this.#handlers) {
+      try {
+        handler(change);
+      } catch (error) {
+        const object = change.new ?? change.old;
+        this.#options.logger.error(`a handler failed on ${resourceName(this.watch.resource)}: ${describeError(error)}`, {
+          object: object === undefined ? undefined : keyOf(object),
+        });
+      }
+    }
+  }
+}

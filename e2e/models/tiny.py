@@ -1,0 +1,194 @@
+"""Makes the small models of the tests: one idea each, so that a failing test says which.
+
+They are written to `tiny/`. `wide-mlp.onnx` is a few hundred bytes whose weights, made by `ConstantOfShape`, take
+megabytes once an engine has folded them: reading them costs a single row dear and a row in a batch little.
+"""
+
+import hashlib
+import json
+import pathlib
+
+import numpy as np
+from onnx import TensorProto, checker, helper, numpy_helper
+
+TINY = pathlib.Path(__file__).parent / "tiny"
+OPSET = 18
+IR_VERSION = 9
+
+DATATYPES = {
+    "bool": TensorProto.BOOL,
+    "uint8": TensorProto.UINT8,
+    "uint16": TensorProto.UINT16,
+    "uint32": TensorProto.UINT32,
+    "uint64": TensorProto.UINT64,
+    "int8": TensorProto.INT8,
+    "int16": TensorProto.INT16,
+    "int32": TensorProto.INT32,
+    "int64": TensorProto.INT64,
+    "fp16": TensorProto.FLOAT16,
+    "bf16": TensorProto.BFLOAT16,
+    "fp32": TensorProto.FLOAT,
+    "fp64": TensorProto.DOUBLE,
+    "string": TensorProto.STRING,
+}
+
+
+def model(name, nodes, inputs, outputs, initializers=(), opset=OPSET):
+    graph = helper.make_graph(nodes, name, inputs, outputs, initializer=list(initializers))
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], producer_name="fairlead-tests")
+    made.ir_version = IR_VERSION
+    return made
+
+
+def value(name, datatype, shape):
+    return helper.make_tensor_value_info(name, datatype, shape)
+
+
+def identity(datatype):
+    """Gives back what it is given: `y` is `x`, of any shape of two dimensions."""
+    kind = DATATYPES[datatype]
+    return model(
+        f"identity-{datatype}",
+        [helper.make_node("Identity", ["x"], ["y"])],
+        [value("x", kind, ["rows", "columns"])],
+        [value("y", kind, ["rows", "columns"])],
+    )
+
+
+def fixed_batch():
+    """Takes exactly four rows: requests cannot be batched together."""
+    return model(
+        "fixed-batch",
+        [helper.make_node("Neg", ["x"], ["y"])],
+        [value("x", TensorProto.FLOAT, [4, 3])],
+        [value("y", TensorProto.FLOAT, [4, 3])],
+    )
+
+
+def two_inputs():
+    """`sum` is a + b, row by row."""
+    return model(
+        "two-inputs",
+        [helper.make_node("Add", ["a", "b"], ["sum"])],
+        [value("a", TensorProto.FLOAT, ["rows", 2]), value("b", TensorProto.FLOAT, ["rows", 2])],
+        [value("sum", TensorProto.FLOAT, ["rows", 2])],
+    )
+
+
+def several_outputs():
+    """The two greatest values of a row, where they stand, and the row's mean."""
+    return model(
+        "several-outputs",
+        [
+            helper.make_node("Constant", [], ["k"], value=numpy_helper.from_array(np.array([2], np.int64))),
+            helper.make_node("TopK", ["x", "k"], ["values", "indices"], axis=1),
+            helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+        ],
+        [value("x", TensorProto.FLOAT, ["rows", 4])],
+        [
+            value("values", TensorProto.FLOAT, ["rows", 2]),
+            value("indices", TensorProto.INT64, ["rows", 2]),
+            value("mean", TensorProto.FLOAT, ["rows"]),
+        ],
+        [numpy_helper.from_array(np.array([1], np.int64), "axes")],
+    )
+
+
+def batch_mean():
+    """Takes the mean over the rows, so a batch's answer is not its rows' answers: a model that must not be batched."""
+    return model(
+        "batch-mean",
+        [helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0)],
+        [value("x", TensorProto.FLOAT, ["rows", 2])],
+        [value("mean", TensorProto.FLOAT, [2])],
+        [numpy_helper.from_array(np.array([0], np.int64), "axes")],
+    )
+
+
+def sequence_output():
+    """Gives a sequence, as a classifier exported with zipmap does; the protocol knows tensors only."""
+    return model(
+        "sequence-output",
+        [helper.make_node("SequenceConstruct", ["x"], ["y"])],
+        [value("x", TensorProto.FLOAT, ["rows", 2])],
+        [helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, None)],
+    )
+
+
+def wide_mlp(width=512, layers=8):
+    """30 features through `layers` layers of `width`: weights of width * width * 4 bytes a layer."""
+    nodes, initializers, last, last_width = [], [], "x", 30
+    for index in range(layers):
+        shape = numpy_helper.from_array(np.array([last_width, width], np.int64), f"shape{index}")
+        initializers.append(shape)
+        fill = numpy_helper.from_array(np.array([1 / last_width], np.float32))
+        nodes += [
+            helper.make_node("ConstantOfShape", [f"shape{index}"], [f"w{index}"], value=fill),
+            helper.make_node("MatMul", [last, f"w{index}"], [f"h{index}"]),
+            helper.make_node("Relu", [f"h{index}"], [f"a{index}"]),
+        ]
+        last, last_width = f"a{index}", width
+    initializers.append(numpy_helper.from_array(np.array([0], np.int64), "from"))
+    initializers.append(numpy_helper.from_array(np.array([2], np.int64), "to"))
+    initializers.append(numpy_helper.from_array(np.array([1], np.int64), "axis"))
+    nodes.append(helper.make_node("Slice", [last, "from", "to", "axis"], ["y"]))
+    return model(
+        "wide-mlp",
+        nodes,
+        [value("x", TensorProto.FLOAT, ["rows", 30])],
+        [value("y", TensorProto.FLOAT, ["rows", 2])],
+        initializers,
+    )
+
+
+def external_weights():
+    """A model whose weights lie in a file beside it, as large models' do; returns the model and that file's bytes."""
+    weights = np.arange(6, dtype=np.float32).reshape(3, 2)
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=weights.shape, data_location=TensorProto.EXTERNAL)
+    for key, entry in {"location": "weights.bin", "offset": "0", "length": str(weights.nbytes)}.items():
+        tensor.external_data.add(key=key, value=entry)
+    made = model(
+        "external-weights",
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [value("x", TensorProto.FLOAT, ["rows", 3])],
+        [value("y", TensorProto.FLOAT, ["rows", 2])],
+        [tensor],
+    )
+    return made, weights.tobytes()
+
+
+def main():
+    files = {f"identity-{datatype}.onnx": identity(datatype) for datatype in DATATYPES}
+    files |= {
+        "fixed-batch.onnx": fixed_batch(),
+        "two-inputs.onnx": two_inputs(),
+        "several-outputs.onnx": several_outputs(),
+        "batch-mean.onnx": batch_mean(),
+        "sequence-output.onnx": sequence_output(),
+        "wide-mlp.onnx": wide_mlp(),
+    }
+    for made in files.values():
+        checker.check_model(made, full_check=True)
+    files["wrong-opset.onnx"] = model(
+        "wrong-opset",
+        [helper.make_node("Identity", ["x"], ["y"])],
+        [value("x", TensorProto.FLOAT, ["rows", 2])],
+        [value("y", TensorProto.FLOAT, ["rows", 2])],
+        opset=999,
+    )
+    contents = {name: made.SerializeToString(deterministic=True) for name, made in files.items()}
+    made, weights = external_weights()
+    contents["external-weights/model.onnx"] = made.SerializeToString(deterministic=True)
+    contents["external-weights/weights.bin"] = weights
+
+    sums = {}
+    for name, content in sorted(contents.items()):
+        path = TINY / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        sums[name] = hashlib.sha256(content).hexdigest()
+    (TINY / "manifest.json").write_text(json.dumps(sums, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

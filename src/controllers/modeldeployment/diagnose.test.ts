@@ -1,0 +1,182 @@
+import { describe, expect, test } from 'vitest';
+import type { ContainerStatus, Deployment, Pod } from '../resources.ts';
+import { diagnose, loadFailure } from './diagnose.ts';
+
+const pod = (status: Pod['status'], metadata: Partial<Pod['metadata']> = {}): Pod => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'churn-1', ...metadata },
+  ...(status && { status }),
+});
+const withContainer = (container: Partial<ContainerStatus>): Pod =>
+  pod({ phase: 'Pending', containerStatuses: [{ name: 'server', image: 'example.com/x:1', ...container }] });
+const ended = (terminated: NonNullable<ContainerStatus['state']>['terminated']): Pod =>
+  withContainer({
+    state: { waiting: { reason: 'CrashLoopBackOff', message: 'back-off 5m0s restarting failed container' } },
+    ...(terminated && { lastState: { terminated } }),
+    restartCount: 5,
+  });
+const ready = pod({ phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] });
+const refused = (message: string): Deployment => ({
+  apiVersion: 'apps/v1',
+  kind: 'Deployment',
+  metadata: { name: 'churn-1' },
+  status: { conditions: [{ type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message }] },
+});
+
+describe('a pod that is not ready is explained', () => {
+  const cases: { rule: string; pod: Pod; reason: string; kind: string; says: string }[] = [
+    {
+      rule: 'by what the server wrote when it gave up',
+      pod: ended({ exitCode: 1, message: '{"reason":"DigestMismatch","message":"has 1a, not 2b"}' }),
+      reason: 'DigestMismatch',
+      kind: 'failed',
+      says: 'has 1a, not 2b',
+    },
+    {
+      rule: 'by what ended the last attempt while the next one runs',
+      pod: withContainer({
+        state: { running: {} },
+        lastState: { terminated: { exitCode: 1, message: '{"reason":"ModelNotFound","message":"404"}' } },
+      }),
+      reason: 'ModelNotFound',
+      kind: 'failed',
+      says: '404',
+    },
+    {
+      rule: 'by the memory limit where the kernel killed it',
+      pod: ended({ exitCode: 137, reason: 'OOMKilled' }),
+      reason: 'OOMKilled',
+      kind: 'failed',
+      says: 'resources.limits.memory',
+    },
+    {
+      rule: 'by its exit code and last words where it wrote no reason',
+      pod: ended({ exitCode: 3, reason: 'Error', message: 'Segmentation fault\n' }),
+      reason: 'CrashLoop',
+      kind: 'failed',
+      says: 'container server ends with exit code 3: Segmentation fault',
+    },
+    {
+      rule: 'by the image that cannot be pulled',
+      pod: withContainer({ state: { waiting: { reason: 'ErrImagePull', message: 'not found' } } }),
+      reason: 'ImagePullFailed',
+      kind: 'failed',
+      says: 'image example.com/x:1 cannot be pulled: not found',
+    },
+    {
+      rule: 'by the same sentence between two pulls',
+      pod: withContainer({
+        state: {
+          waiting: {
+            reason: 'ImagePullBackOff',
+            message: 'Back-off pulling image "example.com/x:1": ErrImagePull: not found',
+          },
+        },
+      }),
+      reason: 'ImagePullFailed',
+      kind: 'failed',
+      says: 'image example.com/x:1 cannot be pulled: not found',
+    },
+    {
+      rule: 'by the Secret that does not exist',
+      pod: withContainer({
+        state: { waiting: { reason: 'CreateContainerConfigError', message: 'secret "s3" not found' } },
+      }),
+      reason: 'CredentialsNotFound',
+      kind: 'failed',
+      says: 'secret "s3" does not exist in the namespace',
+    },
+    {
+      rule: "by the scheduler's own numbers, without its attempts at preemption",
+      pod: pod({
+        phase: 'Pending',
+        conditions: [
+          {
+            type: 'PodScheduled',
+            status: 'False',
+            reason: 'Unschedulable',
+            message:
+              '0/4 nodes are available: 4 Insufficient nvidia.com/gpu. preemption: 0/4 nodes are available: 4 No ...',
+          },
+        ],
+      }),
+      reason: 'Unschedulable',
+      kind: 'capacity',
+      says: '0/4 nodes are available: 4 Insufficient nvidia.com/gpu.',
+    },
+    {
+      rule: 'by the kubelet that evicted it',
+      pod: pod({ phase: 'Failed', reason: 'Evicted', message: 'The node was low on resource: memory.' }),
+      reason: 'Evicted',
+      kind: 'capacity',
+      says: 'low on resource: memory',
+    },
+    {
+      rule: 'as loading while its container runs',
+      pod: withContainer({ state: { running: {} } }),
+      reason: 'Loading',
+      kind: 'waiting',
+      says: 'being loaded',
+    },
+    {
+      rule: 'as starting before its container exists',
+      pod: pod({ phase: 'Pending' }),
+      reason: 'Starting',
+      kind: 'waiting',
+      says: 'being started',
+    },
+  ];
+  test.each(cases)('$rule', ({ pod: input, reason, kind, says }) => {
+    const found = diagnose(undefined, [input], 1);
+    expect(found).toMatchObject({ reason, kind });
+    expect(found?.message).toContain(says);
+  });
+
+  test('and the message says how many of how many', () => {
+    const broken = ended({ exitCode: 1, message: '{"reason":"LoadFailed","message":"bad"}' });
+    expect(diagnose(undefined, [ready, broken, broken], 3)?.message).toBe('2 of 3 pods: bad');
+  });
+});
+
+describe('pods that were never made are explained', () => {
+  test('by the quota, with its numbers and without the random name of the pod', () => {
+    const message = 'pods "churn-1-x7k" is forbidden: exceeded quota: gpu, requested: gpu=1, used: gpu=4, limited: gpu=4';
+    const found = diagnose(refused(message), [], 2);
+    expect(found).toMatchObject({ reason: 'QuotaExceeded', kind: 'capacity' });
+    expect(found?.message).toMatch(/^exceeded quota: gpu, requested: gpu=1, used: gpu=4, limited: gpu=4/);
+  });
+  test('by the ServiceAccount that does not exist', () => {
+    const message = 'pods "churn-1-" is forbidden: error looking up service account a/b: serviceaccount "b" not found';
+    expect(diagnose(refused(message), [], 1)?.reason).toBe('ServiceAccountNotFound');
+  });
+  test('by whatever else forbids them', () => {
+    const message = 'pods "churn-1-x7k" is forbidden: violates PodSecurity "restricted:latest": hostPath volumes';
+    expect(diagnose(refused(message), [], 1)?.reason).toBe('PodForbidden');
+  });
+});
+
+describe('nothing is said', () => {
+  test('about ready pods', () => expect(diagnose(undefined, [ready], 1)).toBeUndefined());
+  test('about pods that are ending', () => {
+    expect(diagnose(undefined, [pod({}, { deletionTimestamp: '2026-01-01T00:00:00Z' })], 1)).toBeUndefined();
+  });
+});
+
+test('of several causes the one that needs a person is told', () => {
+  const image = withContainer({ state: { waiting: { reason: 'ErrImagePull', message: 'x' } } });
+  const loading = withContainer({ state: { running: {} } });
+  expect(diagnose(undefined, [loading, image, loading], 3)).toMatchObject({ reason: 'ImagePullFailed' });
+});
+
+test.each([
+  undefined,
+  '',
+  'killed',
+  '{"reason":"Nonsense","message":"x"}',
+  '{"reason":"LoadFailed"}',
+  '{',
+  '{"message":1}',
+])('a termination message that is not of the contract is no load failure: %s', (text) => {
+  expect(loadFailure(text)).toBeUndefined();
+});

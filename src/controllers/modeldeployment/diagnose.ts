@@ -1,0 +1,182 @@
+/**
+ * Why pods are not ready, in a word and a sentence, from what Kubernetes says about them. Messages hold no pod names,
+ * restart counts or times, so that they only change when the cause does.
+ */
+import { LOAD_FAILURE_REASONS, type LoadFailureReason } from '../../api/serving-config.ts';
+import type { ContainerStatus, Deployment, KubeCondition, Pod } from '../resources.ts';
+
+/** Causes in the order in which they are told when pods disagree: what needs a person comes first. */
+const FAILED_REASONS = [
+  ...LOAD_FAILURE_REASONS,
+  'OOMKilled',
+  'ImagePullFailed',
+  'CredentialsNotFound',
+  'ServiceAccountNotFound',
+  'ContainerStartFailed',
+  'PodForbidden',
+  'PodCreationFailed',
+  'CrashLoop',
+] as const;
+const CAPACITY_REASONS = ['QuotaExceeded', 'Unschedulable', 'Evicted', 'PodRejected'] as const;
+const WAITING_REASONS = ['NotReady', 'Loading', 'Starting'] as const;
+
+export type DiagnosisReason =
+  | (typeof FAILED_REASONS)[number]
+  | (typeof CAPACITY_REASONS)[number]
+  | (typeof WAITING_REASONS)[number];
+
+/** `failed`: a person must act, or a source must heal. `capacity`: the cluster has no room. `waiting`: on its way. */
+export type DiagnosisKind = 'failed' | 'capacity' | 'waiting';
+
+export interface Diagnosis {
+  readonly kind: DiagnosisKind;
+  readonly reason: DiagnosisReason;
+  readonly message: string;
+}
+
+const PRIORITY: readonly DiagnosisReason[] = [...FAILED_REASONS, ...CAPACITY_REASONS, ...WAITING_REASONS];
+
+function diagnosis(reason: DiagnosisReason, message: string): Diagnosis {
+  const within = (reasons: readonly string[]) => reasons.includes(reason);
+  const kind = within(FAILED_REASONS) ? 'failed' : within(CAPACITY_REASONS) ? 'capacity' : 'waiting';
+  return { kind, reason, message };
+}
+
+/** What `fairlead server` or `fairlead resolve` wrote when it ended; undefined for the text of any other program. */
+export function loadFailure(
+  terminationMessage: string | undefined,
+): { readonly reason: LoadFailureReason; readonly message: string } | undefined {
+  const value = parseObject(terminationMessage);
+  const reason = LOAD_FAILURE_REASONS.find((known) => known === value?.['reason']);
+  const message = value?.['message'];
+  return reason !== undefined && typeof message === 'string' ? { reason, message } : undefined;
+}
+
+/** A JSON object in a termination message, or undefined for anything else. */
+export function parseObject(text: string | undefined): Readonly<Record<string, unknown>> | undefined {
+  if (text === undefined || !text.trimStart().startsWith('{')) return undefined;
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Why pods could not even be made, from the `ReplicaFailure` condition of their Deployment. */
+function creationFailure(conditions: readonly KubeCondition[] | undefined): Diagnosis | undefined {
+  const condition = conditions?.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True');
+  if (condition === undefined) return undefined;
+  // The name of a pod that was never made is random, and would change the message with every attempt.
+  const message = (condition.message ?? '').replace(/^pods "[^"]*" is forbidden: /, '');
+  if (message.startsWith('exceeded quota')) {
+    return diagnosis('QuotaExceeded', `${message}: raise the ResourceQuota, or ask for less`);
+  }
+  if (/service ?account .*not found/.test(message)) return diagnosis('ServiceAccountNotFound', message);
+  if (/^pods "[^"]*" is forbidden: /.test(condition.message ?? '')) return diagnosis('PodForbidden', message);
+  return diagnosis('PodCreationFailed', message);
+}
+
+/** @returns undefined for a pod that is ready or that is ending */
+export function diagnosePod(pod: Pod): Diagnosis | undefined {
+  const { status } = pod;
+  if (pod.metadata.deletionTimestamp !== undefined || isReady(pod)) return undefined;
+  if (status?.phase === 'Failed') {
+    const ended = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])]
+      .map(diagnoseContainer)
+      .find((found) => found?.kind === 'failed');
+    if (ended !== undefined) return ended;
+    const message = status.message ?? 'no message';
+    return status.reason === 'Evicted'
+      ? diagnosis('Evicted', `evicted by the kubelet: ${message}`)
+      : diagnosis('PodRejected', `${status.reason ?? 'failed'}: ${message}`);
+  }
+  const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled');
+  if (scheduled?.status === 'False') {
+    // What preemption was tried is of no use to a reader and changes while the numbers do not.
+    const message = (scheduled.message ?? 'no node fits').replace(/ preemption: .*$/, '');
+    return diagnosis('Unschedulable', message);
+  }
+  const containers = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+  const found = containers.map(diagnoseContainer).filter((each) => each !== undefined);
+  return worst(found) ?? diagnosis('Starting', 'the pod is being started');
+}
+
+export function isReady(pod: Pod): boolean {
+  return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
+}
+
+const IMAGE_PULL = new Set([
+  'ErrImagePull',
+  'ImagePullBackOff',
+  'InvalidImageName',
+  'ErrImageNeverPull',
+  'ImageInspectError',
+  'RegistryUnavailable',
+  'SignatureValidationFailed',
+]);
+const START_ERRORS = new Set(['CreateContainerError', 'RunContainerError', 'CreateContainerConfigError']);
+
+function diagnoseContainer(container: ContainerStatus): Diagnosis | undefined {
+  if (container.ready === true) return undefined;
+  const { waiting, running, terminated } = container.state ?? {};
+  const why = waiting?.reason ?? '';
+  const detail = waiting?.message ?? '';
+  if (IMAGE_PULL.has(why)) {
+    const cause = detail.replace(/^Back-off pulling image "[^"]*"(: )?/, '').replace(/^ErrImagePull: /, '');
+    const because = cause === '' ? '' : `: ${tail(cause)}`;
+    return diagnosis('ImagePullFailed', `image ${container.image ?? 'of unknown name'} cannot be pulled${because}`);
+  }
+  if (START_ERRORS.has(why)) {
+    const missing = /(secret|configmap) "([^"]+)" not found/.exec(detail);
+    return missing === null
+      ? diagnosis('ContainerStartFailed', `${why}: ${tail(detail)}`)
+      : diagnosis('CredentialsNotFound', `${missing[1]} "${missing[2]}" does not exist in the namespace: create it`);
+  }
+  // Between two attempts a container runs or waits; what ended the last one is still why it is not ready.
+  const ended = terminated ?? container.lastState?.terminated;
+  if (ended !== undefined && ended.exitCode !== 0) return diagnoseEnd(container.name, ended);
+  if (running !== undefined) return diagnosis('Loading', 'the model is being loaded');
+  return undefined;
+}
+
+function diagnoseEnd(
+  name: string,
+  ended: { readonly exitCode: number; readonly reason?: string; readonly message?: string },
+): Diagnosis {
+  const told = loadFailure(ended.message);
+  if (told !== undefined) return diagnosis(told.reason, told.message);
+  if (ended.reason === 'OOMKilled') {
+    return diagnosis('OOMKilled', `container ${name} needs more memory than its limit: raise resources.limits.memory`);
+  }
+  const last = ended.message === undefined || ended.message === '' ? '' : `: ${tail(ended.message.trim())}`;
+  return diagnosis('CrashLoop', `container ${name} ends with exit code ${ended.exitCode}${last}`);
+}
+
+/** The end of a long text, where programs say what went wrong. */
+function tail(text: string): string {
+  const limit = 500;
+  return text.length <= limit ? text : `... ${text.slice(-limit)}`;
+}
+
+function worst(found: readonly Diagnosis[]): Diagnosis | undefined {
+  return [...found].sort((a, b) => PRIORITY.indexOf(a.reason) - PRIORITY.indexOf(b.reason))[0];
+}
+
+/**
+ * The one cause that is told for the pods of a revision: the worst kind, and of that the one that most pods share.
+ * @param wanted pods that the revision should have
+ * @returns undefined when every pod that exists is ready and none is missing for a known cause
+ */
+export function diagnose(deployment: Deployment | undefined, pods: readonly Pod[], wanted: number): Diagnosis | undefined {
+  const found = pods.map(diagnosePod).filter((each) => each !== undefined);
+  const refused = creationFailure(deployment?.status?.conditions);
+  const first = worst(refused === undefined ? found : [...found, refused]);
+  if (first === undefined || first === refused) return first;
+  const counts = new Map<string, number>();
+  for (const { reason, message } of found) {
+    if (reason === first.reason) counts.set(message, (counts.get(message) ?? 0) + 1);
+  }
+  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
+  const [text] = [...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1))[0] ?? [first.message];
+  return { ...first, message: `${total} of ${Math.max(wanted, total)} pods: ${text}` };
+}

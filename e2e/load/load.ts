@@ -1,0 +1,82 @@
+import { readFileSync } from 'node:fs';
+import { image, inferBody, kubectl } from '../environment.ts';
+
+export interface LoadSummary {
+  readonly sent: number;
+  readonly ok: number;
+  readonly failed: number;
+  /** How often each way to fail was seen. */
+  readonly failures: Readonly<Record<string, number>>;
+  /** How often each answer was given. */
+  readonly answers: Readonly<Record<string, number>>;
+}
+
+export interface Load {
+  /** Ends the load, waits for the answers that are due, and tells what came of it. */
+  stop(): Promise<LoadSummary>;
+}
+
+/** The longest that a load goes on when nobody ends it. */
+const MAX_DURATION_MS = 180_000;
+
+/** Starts a pod that sends a fixed rate of single-row requests to a Service of the same namespace. */
+export async function startLoad(
+  namespace: string,
+  model: string,
+  options: { readonly ratePerSecond: number; readonly connections: number },
+): Promise<Load> {
+  const name = `load-${model}`;
+  const load = {
+    url: `http://${model}.${namespace}.svc/v2/models/${model}/infer`,
+    bodyPath: '/load/body.json',
+    durationMs: MAX_DURATION_MS,
+    timeoutMs: 10_000,
+    ...options,
+  };
+  await kubectl().delete('pod', namespace, name);
+  await kubectl().apply(
+    {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name, namespace },
+      data: { 'load.mjs': readFileSync(new URL('./load.mjs', import.meta.url), 'utf8'), 'body.json': inferBody() },
+    },
+    {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace, labels: { app: 'load' } },
+      spec: {
+        restartPolicy: 'Never',
+        automountServiceAccountToken: false,
+        terminationGracePeriodSeconds: 30,
+        securityContext: { runAsNonRoot: true, runAsUser: 65532, seccompProfile: { type: 'RuntimeDefault' } },
+        containers: [
+          {
+            name: 'load',
+            image: image(),
+            imagePullPolicy: 'IfNotPresent',
+            command: ['node', '/load/load.mjs'],
+            env: [{ name: 'LOAD', value: JSON.stringify(load) }],
+            resources: { requests: { cpu: '20m', memory: '64Mi' } },
+            securityContext: {
+              allowPrivilegeEscalation: false,
+              readOnlyRootFilesystem: true,
+              capabilities: { drop: ['ALL'] },
+            },
+            volumeMounts: [{ name: 'load', mountPath: '/load', readOnly: true }],
+          },
+        ],
+        volumes: [{ name: 'load', configMap: { name } }],
+      },
+    },
+  );
+  await kubectl().run(['wait', '--for=condition=Ready', `pod/${name}`, '-n', namespace, '--timeout=60s']);
+  return {
+    async stop() {
+      const logs = kubectl().run(['logs', '-f', name, '-n', namespace]);
+      await kubectl().run(['delete', 'pod', name, '-n', namespace, '--wait=false']);
+      const last = (await logs).trimEnd().split('\n').at(-1) ?? '';
+      return JSON.parse(last) as LoadSummary;
+    },
+  };
+}

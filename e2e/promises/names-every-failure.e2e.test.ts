@@ -1,0 +1,130 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { image, kubectl, modelDeployment, startModelStore, storeUri, testNamespace, until } from '../environment.ts';
+import { type ClusterObject, condition } from '../kubectl.ts';
+import { readModel } from '../model-store.ts';
+
+interface Failure {
+  readonly name: string;
+  readonly title: string;
+  readonly reason: string;
+  readonly message: RegExp;
+  readonly spec: (namespace: string) => Readonly<Record<string, unknown>>;
+}
+
+const model = (file: string) => (namespace: string) => ({ model: { uri: storeUri(namespace, file) } });
+
+const failures: readonly Failure[] = [
+  {
+    name: 'missing',
+    title: 'a model that is not there',
+    reason: 'ModelNotFound',
+    message: /404|not found/i,
+    spec: model('none.onnx'),
+  },
+  {
+    name: 'digest',
+    title: 'bytes with another digest',
+    reason: 'DigestMismatch',
+    message: /0{64}/,
+    spec: (namespace) => ({ model: { uri: storeUri(namespace, 'breast-cancer-v1.onnx'), sha256: '0'.repeat(64) } }),
+  },
+  {
+    name: 'text',
+    title: 'a file that is not ONNX',
+    reason: 'InvalidModel',
+    message: /ONNX|protobuf/i,
+    spec: model('text.onnx'),
+  },
+  {
+    name: 'truncated',
+    title: 'a truncated model',
+    reason: 'InvalidModel',
+    message: /\S/,
+    spec: model('truncated.onnx'),
+  },
+  {
+    name: 'opset',
+    title: 'an opset that is too new',
+    reason: 'UnsupportedOpset',
+    message: /999/,
+    spec: model('wrong-opset.onnx'),
+  },
+  {
+    name: 'host',
+    title: 'a host that does not exist',
+    reason: 'SourceUnreachable',
+    message: /no-such-store/,
+    spec: () => ({ model: { uri: 'http://no-such-store.invalid/model.onnx' } }),
+  },
+  {
+    name: 'image',
+    title: 'an image that cannot be pulled',
+    reason: 'ImagePullFailed',
+    message: /fairlead\.local\/none:none/,
+    spec: () => ({ runtime: { container: { image: 'fairlead.local/none:none' } } }),
+  },
+  {
+    name: 'crash',
+    title: 'a container that crashes',
+    reason: 'CrashLoop',
+    message: /exit code 3/,
+    spec: () => ({ runtime: { container: { image: image(), command: ['node', '-e', 'process.exit(3)'] } } }),
+  },
+  {
+    name: 'huge',
+    title: 'pods that fit on no node',
+    reason: 'Unschedulable',
+    message: /\d+\/\d+ nodes are available.*[Ii]nsufficient cpu/,
+    spec: () => ({ resources: { requests: { cpu: '900', memory: '96Mi' } } }),
+  },
+  {
+    name: 'gpu',
+    title: 'a GPU that the inference engine cannot use',
+    reason: 'ProviderUnavailable',
+    message: /CUDA|TensorRT|GPU/i,
+    spec: () => ({ resources: { limits: { 'nvidia.com/gpu': '1' }, requests: { cpu: '20m', memory: '96Mi' } } }),
+  },
+];
+
+describe('status names every failure, with what to do', () => {
+  let namespace: string;
+
+  beforeAll(async () => {
+    namespace = await testNamespace('e2e-failures');
+    const whole = readModel('breast-cancer-v1.onnx');
+    await startModelStore(namespace, {
+      'text.onnx': Buffer.from('this is no model\n'),
+      'truncated.onnx': whole.subarray(0, Math.floor(whole.length / 2)),
+      'wrong-opset.onnx': readModel('tiny/wrong-opset.onnx'),
+    });
+    await kubectl().apply(...failures.map(({ name, spec }) => modelDeployment(namespace, name, spec(namespace))));
+  });
+
+  it.each(failures)('calls $title $reason', async ({ name, reason, message }) => {
+    const named = (object: ClusterObject) => condition(object, 'Ready')?.reason === reason;
+    const ready = condition(await until(namespace, name, named), 'Ready');
+    expect(ready?.status).toBe('False');
+    expect(ready?.message).toMatch(message);
+  });
+
+  it('names the quota that refuses pods', async () => {
+    const limited = await testNamespace('e2e-quota');
+    await kubectl().apply({
+      apiVersion: 'v1',
+      kind: 'ResourceQuota',
+      metadata: { name: 'tight', namespace: limited },
+      spec: { hard: { 'requests.cpu': '10m' } },
+    });
+    const uri = storeUri(namespace, 'breast-cancer-v1.onnx');
+    await kubectl().apply(modelDeployment(limited, 'model', { model: { uri, sha256: '0'.repeat(64) } }));
+    const found = await until(limited, 'model', (object) => condition(object, 'Ready')?.reason === 'QuotaExceeded');
+    expect(condition(found, 'Ready')?.message).toMatch(/tight.*requested.*limited/);
+  });
+
+  it('heals by itself when the model appears', async () => {
+    await startModelStore(namespace, { 'none.onnx': readModel('breast-cancer-v1.onnx') });
+    await kubectl().run(['rollout', 'restart', 'deployment/model-store', '-n', namespace]);
+    const found = await until(namespace, 'missing', (object) => condition(object, 'Ready')?.status === 'True');
+    expect(found.status.phase).toBe('Ready');
+  });
+});

@@ -1,4 +1,3 @@
-import type { V1ObjectMeta } from '@kubernetes/client-node';
 import type { Static, TSchema } from 'typebox';
 import { API_GROUP, API_VERSION } from './names.ts';
 import type { ValidationRule } from './schema.ts';
@@ -66,8 +65,19 @@ export function defineKind<const Name extends string, Spec extends TSchema, Stat
   });
 }
 
-/** Metadata of an object that the API server holds. */
-export type ObjectMeta = V1ObjectMeta & { name: string; namespace: string };
+/** Metadata of a namespaced object, as the API server's JSON has it; what it fills in is absent before it did. */
+export interface ObjectMeta {
+  name: string;
+  namespace: string;
+  uid?: string;
+  resourceVersion?: string;
+  generation?: number;
+  creationTimestamp?: string;
+  deletionTimestamp?: string;
+  labels?: Record<string, string>;
+  annotations?: Record<string, string>;
+  finalizers?: string[];
+}
 
 /** An object of a kind as the API server returns it: with the schema's defaults filled in. */
 export type ObjectOf<K> =

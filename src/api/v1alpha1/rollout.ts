@@ -19,7 +19,7 @@ export const Rollout = Type.Object(
     strategy: Type.Enum(['Rolling', 'Recreate'], {
       description:
         'Rolling replaces pods step by step, new before old; Recreate ends all old pods first, for models that cannot ' +
-        'run twice. Default Rolling.',
+        'run twice.',
       default: 'Rolling',
     }),
     maxSurge: Type.Optional(

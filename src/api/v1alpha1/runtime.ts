@@ -61,7 +61,7 @@ export const RuntimeContainer = Type.Object(
     ),
     ports: Type.Object(
       {
-        http: port('Where the container answers HTTP. Default 8080.', { default: 8080 }),
+        http: port('Where the container answers HTTP.', { default: 8080 }),
         grpc: Type.Optional(port('Where the container answers gRPC. Default: it does not.')),
       },
       {
@@ -73,7 +73,7 @@ export const RuntimeContainer = Type.Object(
     protocol: Type.Enum(['OpenInference', 'Custom'], {
       description:
         'What the container speaks: OpenInference (version 2 of the Open Inference Protocol, which also says where ' +
-        'readiness is asked), or Custom, which needs readinessPath. Default OpenInference.',
+        'readiness is asked), or Custom, which needs readinessPath.',
       default: 'OpenInference',
     }),
     readinessPath: Type.Optional(

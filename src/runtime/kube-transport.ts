@@ -1,4 +1,4 @@
-import type { RequestOptions } from 'node:https';
+import type { AgentOptions, RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
 import { ApiError, ConnectionError, type StatusBody } from './api-error.ts';
@@ -46,6 +46,9 @@ export interface TransportOptions {
 const CREDENTIALS_MAX_AGE_MS = 30_000;
 /** A peer that vanished without a word is noticed about ten seconds after this. */
 const TCP_KEEP_ALIVE_AFTER_MS = 15_000;
+
+/** What the kubeconfig fills in: TLS material, headers, a user and password. */
+type TlsOptions = RequestOptions & Pick<AgentOptions, 'ca' | 'cert' | 'key' | 'servername'>;
 
 interface Connection {
   readonly origin: string;
@@ -169,7 +172,7 @@ export class KubeTransport implements Transport {
     if (cluster === null) throw new Error('the kubeconfig names no cluster: its current context is missing or empty');
     // Counts as read from now on, so that requests that arrive meanwhile share this reading.
     if (previous !== undefined) this.#current = { ...previous, readAtMs: this.#options.clock.now() };
-    const tls: RequestOptions = { headers: {} };
+    const tls: TlsOptions = { headers: {} };
     await this.#config.applyToHTTPSOptions(tls);
     const headers: Record<string, string> = { accept: 'application/json', 'user-agent': 'fairlead' };
     for (const [name, value] of Object.entries(tls.headers ?? {})) headers[name.toLowerCase()] = String(value).trim();
@@ -195,8 +198,8 @@ export class KubeTransport implements Transport {
     return connection;
   }
 
-  #dispatcher(tls: RequestOptions, connections: number | undefined): Dispatcher {
-    const wanted = this.#config.createDispatcherOptions(this.#config.getCurrentCluster(), tls);
+  #dispatcher(tls: TlsOptions, connections: number | undefined): Dispatcher {
+    const wanted = this.#config.createDispatcherOptions(this.#config.getCurrentCluster(), { ...tls, timeout: undefined });
     const pool = { connections: connections ?? null, pipelining: 1, keepAliveTimeout: 30_000 };
     const keepAlive = { keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_AFTER_MS };
     switch (wanted.type) {
@@ -222,7 +225,7 @@ async function toApiError(label: string, response: Dispatcher.ResponseData): Pro
 function parseStatus(text: string): StatusBody {
   try {
     const body: unknown = JSON.parse(text);
-    if (typeof body === 'object' && body !== null && 'reason' in body) return body;
+    if (typeof body === 'object' && body !== null && 'reason' in body) return body as StatusBody;
   } catch {
     // A proxy in between answers in words.
   }

@@ -1,0 +1,239 @@
+import type { Logger } from 'winston';
+import type { ApiClient, WriteFence } from './api-client.ts';
+import { ApiError } from './api-error.ts';
+import { type Clock, sleep } from './clock.ts';
+import { rfc3339Micros } from './conditions.ts';
+import { type Lease, LEASES } from './kubernetes-resources.ts';
+import { describeError, StoppedError } from './outcome.ts';
+
+export interface LeaderElectionOptions {
+  /** Not fenced: whoever does not lead must be able to try. */
+  readonly client: ApiClient;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly namespace: string;
+  readonly name: string;
+  /** Unlike that of any other process, this one's predecessor in the same pod included. */
+  readonly identity: string;
+  readonly timing?: LeaseTiming;
+  readonly onLeading?: (leads: boolean) => void;
+}
+
+export interface LeaseTiming {
+  /** After this long without a renewal others may take over. */
+  readonly leaseDurationMs: number;
+  /** After this long without a successful renewal the leader stops by itself. Less than the duration. */
+  readonly renewDeadlineMs: number;
+  readonly retryPeriodMs: number;
+}
+
+export const DEFAULT_LEASE_TIMING: LeaseTiming = Object.freeze({
+  leaseDurationMs: 15_000,
+  renewDeadlineMs: 10_000,
+  retryPeriodMs: 2_000,
+});
+
+/** As client-go: attempts spread over one to 2.2 periods, so that candidates do not march in step. */
+const JITTER = 1.2;
+
+/**
+ * One leader among the replicas by a Lease. Clocks of other machines are not trusted: a lease has run out when its
+ * record did not change for its duration by our own clock.
+ *
+ * The elector is the fence of all writes: it lets none pass when the last renewal is too long ago, even if this process
+ * was frozen and its timers are late.
+ */
+export class LeaderElector implements WriteFence {
+  readonly #options: LeaderElectionOptions;
+  readonly #timing: LeaseTiming;
+  readonly #lost = new AbortController();
+  /** The record as last seen, and when it last changed. */
+  #observed: { readonly lease: Lease; readonly record: string; readonly atMs: number } | undefined;
+  /** When the last successful renewal was begun; undefined unless leading. */
+  #renewedAtMs: number | undefined;
+
+  constructor(options: LeaderElectionOptions) {
+    this.#options = options;
+    this.#timing = options.timing ?? DEFAULT_LEASE_TIMING;
+    const { leaseDurationMs, renewDeadlineMs, retryPeriodMs } = this.#timing;
+    if (!(leaseDurationMs > renewDeadlineMs && renewDeadlineMs > retryPeriodMs * JITTER)) {
+      throw new Error(
+        `lease duration (${leaseDurationMs} ms) must exceed the renew deadline (${renewDeadlineMs} ms), and that ${JITTER} retry periods (${retryPeriodMs} ms)`,
+      );
+    }
+  }
+
+  /** Aborts when leadership is lost or given up. */
+  get signal(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  get isLeader(): boolean {
+    const { clock } = this.#options;
+    return (
+      !this.#lost.signal.aborted &&
+      this.#renewedAtMs !== undefined &&
+      clock.now() - this.#renewedAtMs < this.#timing.renewDeadlineMs
+    );
+  }
+
+  assertMayWrite(): void {
+    if (!this.isLeader) throw new StoppedError(`${this.#options.identity} is not the leader and may not write`);
+  }
+
+  /** Resolves once this process leads, or `stop` aborts. */
+  async acquire(stop: AbortSignal): Promise<void> {
+    const { clock, random, logger, identity } = this.#options;
+    logger.info('waiting to become the leader', { identity });
+    while (!stop.aborted) {
+      const holder = await this.#attempt();
+      if (holder === identity) {
+        this.#options.onLeading?.(true);
+        logger.info('became the leader', { identity });
+        return;
+      }
+      await sleep(clock, this.#timing.retryPeriodMs * (1 + JITTER * random()), stop);
+    }
+  }
+
+  /** Renews until `stop` aborts or the lease is lost, which aborts `signal`. Answers whether it was lost. */
+  async hold(stop: AbortSignal): Promise<'stopped' | 'lost'> {
+    const { clock, identity, logger } = this.#options;
+    // A renewal that hangs must not keep the deadline from being noticed.
+    const deadline = new AbortController();
+    let cancelDeadline = this.#onDeadline(deadline);
+    try {
+      while (!stop.aborted && !deadline.signal.aborted) {
+        await sleep(clock, this.#timing.retryPeriodMs, AbortSignal.any([stop, deadline.signal]));
+        if (stop.aborted || deadline.signal.aborted) break;
+        const before = this.#renewedAtMs;
+        const holder = await Promise.race([this.#attempt(), aborted(deadline.signal)]);
+        if (holder !== undefined && holder !== identity) {
+          logger.error(`another process leads now: ${holder}`);
+          break;
+        }
+        if (this.#renewedAtMs !== before) {
+          cancelDeadline();
+          cancelDeadline = this.#onDeadline(deadline);
+        }
+      }
+    } finally {
+      cancelDeadline();
+    }
+    if (stop.aborted && this.isLeader) return 'stopped';
+    this.#lose();
+    return 'lost';
+  }
+
+  /** Lets others take over at once. Nothing may be written any more. */
+  async release(): Promise<void> {
+    const { client, logger, clock } = this.#options;
+    const held = this.isLeader ? this.#observed?.lease : undefined;
+    this.#lose();
+    if (held === undefined) return;
+    const now = rfc3339Micros(clock.now());
+    try {
+      await client.update(LEASES, {
+        ...held,
+        spec: { ...held.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now },
+      });
+    } catch (error) {
+      logger.warn(`the lease was not released and runs out by itself: ${describeError(error)}`);
+    }
+  }
+
+  #lose(): void {
+    if (this.#lost.signal.aborted) return;
+    this.#renewedAtMs = undefined;
+    this.#lost.abort(new StoppedError('this process is no longer the leader'));
+    this.#options.onLeading?.(false);
+  }
+
+  #onDeadline(deadline: AbortController): () => void {
+    const { clock, logger } = this.#options;
+    const leftMs = this.#timing.renewDeadlineMs - (clock.now() - (this.#renewedAtMs ?? clock.now()));
+    return clock.after(leftMs, () => {
+      logger.error(`the lease was not renewed for ${this.#timing.renewDeadlineMs} ms`);
+      deadline.abort();
+      // At once, and not when the renewal that hangs comes back.
+      this.#lose();
+    });
+  }
+
+  /** Tries once to take or renew the lease and answers who holds it; undefined when that could not be found out. */
+  async #attempt(): Promise<string | undefined> {
+    const { client, namespace, name, identity, logger } = this.#options;
+    try {
+      // While leading the record is known, and writing it on is fenced by its version.
+      if (this.#renewedAtMs === undefined || this.#observed === undefined) {
+        this.#observe(await client.get(LEASES, { namespace, name }));
+      }
+      const observed = this.#observed;
+      if (observed !== undefined && !this.#mayTake(observed.lease, observed.atMs)) {
+        return observed.lease.spec?.holderIdentity ?? '';
+      }
+      await this.#write(observed?.lease);
+      return identity;
+    } catch (error) {
+      if (error instanceof ApiError && error.isNotFound) return await this.#createLease();
+      // Someone else wrote it first: the next attempt reads it.
+      this.#observed = error instanceof ApiError && error.isConflict ? undefined : this.#observed;
+      logger.log(error instanceof ApiError && error.isConflict ? 'debug' : 'warn', `lease: ${describeError(error)}`);
+      return undefined;
+    }
+  }
+
+  async #createLease(): Promise<string | undefined> {
+    const { logger, identity } = this.#options;
+    try {
+      await this.#write(undefined);
+      return identity;
+    } catch (error) {
+      logger.log(error instanceof ApiError && error.isAlreadyExists ? 'debug' : 'warn', `lease: ${describeError(error)}`);
+      return undefined;
+    }
+  }
+
+  #mayTake(lease: Lease, unchangedSinceMs: number): boolean {
+    const holder = lease.spec?.holderIdentity ?? '';
+    if (holder === '' || holder === this.#options.identity) return true;
+    const durationMs = (lease.spec?.leaseDurationSeconds ?? this.#timing.leaseDurationMs / 1000) * 1000;
+    return this.#options.clock.now() - unchangedSinceMs >= durationMs;
+  }
+
+  async #write(lease: Lease | undefined): Promise<void> {
+    const { client, clock, namespace, name, identity } = this.#options;
+    const begunMs = clock.now();
+    const now = rfc3339Micros(begunMs);
+    const ours = lease?.spec?.holderIdentity === identity;
+    const spec = {
+      holderIdentity: identity,
+      leaseDurationSeconds: Math.max(1, Math.round(this.#timing.leaseDurationMs / 1000)),
+      acquireTime: ours ? (lease?.spec?.acquireTime ?? now) : now,
+      renewTime: now,
+      leaseTransitions: (lease?.spec?.leaseTransitions ?? 0) + (lease === undefined || ours ? 0 : 1),
+    };
+    const meta = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
+    const written =
+      lease === undefined
+        ? await client.create(LEASES, { ...meta, metadata: { namespace, name }, spec })
+        : await client.update(LEASES, { ...meta, metadata: lease.metadata, spec });
+    this.#observe(written);
+    // Counted from before the request: others count from when they see it, which is later.
+    if (!this.#lost.signal.aborted) this.#renewedAtMs = begunMs;
+  }
+
+  #observe(lease: Lease): void {
+    const record = JSON.stringify(lease.spec ?? {});
+    const atMs = this.#observed?.record === record ? this.#observed.atMs : this.#options.clock.now();
+    this.#observed = { lease, record, atMs };
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
+  });
+}

@@ -65,7 +65,7 @@ export const apiServerNames = (addresses: readonly string[]): string[] => [
 const READY_TIMEOUT_MS = 60_000;
 
 /** Waits until the API server is ready and has made the namespace `default`, which it does a little later. */
-export async function waitForApiServer(pki: Pki, url: string): Promise<void> {
+export async function waitForApiServer(pki: Pki, url: string, timeoutMs = READY_TIMEOUT_MS): Promise<void> {
   const tls = {
     ca: await readFile(pki.authorityFile),
     cert: await readFile(pki.file('admin.crt')),
@@ -92,6 +92,6 @@ export async function waitForApiServer(pki: Pki, url: string): Promise<void> {
       }
       return true;
     },
-    { timeoutMs: READY_TIMEOUT_MS },
+    { timeoutMs },
   );
 }

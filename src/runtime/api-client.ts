@@ -1,7 +1,14 @@
 import { ApiError, ConnectionError, type StatusBody } from './api-error.ts';
 import type { Transport } from './kube-transport.ts';
 import { StoppedError } from './outcome.ts';
-import { apiVersionOf, formatSelector, type KubeObject, type LabelSelector, type ObjectName, type Resource } from './types.ts';
+import {
+  apiVersionOf,
+  formatSelector,
+  type KubeObject,
+  type LabelSelector,
+  type ObjectName,
+  type Resource,
+} from './types.ts';
 
 export interface KubeList<T extends KubeObject> {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
@@ -126,7 +133,12 @@ export class ApiClient {
     const query = this.#manager();
     query.set('force', String(force));
     const path = withQuery(pathTo(resource, object.metadata), query);
-    return (await this.#write({ method: 'PATCH', path, body: object, contentType: 'application/apply-patch+yaml' })) as T;
+    return (await this.#write({
+      method: 'PATCH',
+      path,
+      body: object,
+      contentType: 'application/apply-patch+yaml',
+    })) as T;
   }
 
   /** RFC 7396. A `metadata.resourceVersion` in the patch fences the write. */
@@ -137,7 +149,12 @@ export class ApiClient {
     subresource?: 'status' | 'scale',
   ): Promise<T> {
     const path = withQuery(pathTo(resource, name, subresource), this.#manager());
-    return (await this.#write({ method: 'PATCH', path, body: patch, contentType: 'application/merge-patch+json' })) as T;
+    return (await this.#write({
+      method: 'PATCH',
+      path,
+      body: patch,
+      contentType: 'application/merge-patch+json',
+    })) as T;
   }
 
   /** RFC 6902; a failed `test` is an ApiError with `isInvalid`. */

@@ -2,6 +2,8 @@
 export interface Clock {
   /** Milliseconds since the Unix epoch. */
   now(): number;
+  /** Milliseconds from some fixed moment, which no correction of the wall clock moves. */
+  monotonic(): number;
   /** Calls `action` once after `delayMs`; the returned function cancels it. */
   after(delayMs: number, action: () => void): () => void;
 }
@@ -11,6 +13,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   after(delayMs, action) {
     if (delayMs > MAX_TIMER_MS) {
       let cancel = systemClock.after(MAX_TIMER_MS, () => {

@@ -32,7 +32,8 @@ export function setConditions(
       reason,
       message,
       ...(at.generation === undefined ? {} : { observedGeneration: at.generation }),
-      lastTransitionTime: old !== undefined && old.status === status ? old.lastTransitionTime : rfc3339Seconds(at.nowMs),
+      lastTransitionTime:
+        old !== undefined && old.status === status ? old.lastTransitionTime : rfc3339Seconds(at.nowMs),
     });
   }
   return [...byType.values()].sort((a, b) => (a.type < b.type ? -1 : a.type > b.type ? 1 : 0));

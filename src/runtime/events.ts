@@ -82,7 +82,10 @@ export class EventRecorder {
       known.cancelWrite ??= this.#options.clock.after(SERIES_WRITE_MS, () => this.#writeSeries(known));
       return;
     }
-    if (!this.#budgetOf(regarding).tryTake()) return this.#options.onDropped('rate-limited');
+    if (!this.#budgetOf(regarding).tryTake()) {
+      this.#options.onDropped('rate-limited');
+      return;
+    }
     const name = `${regarding.metadata.name.slice(0, 200)}.${this.#uniqueSuffix(nowMs)}`;
     const namespace = regarding.metadata.namespace ?? 'default';
     this.#series.set(key, { namespace, name, count: 1, writtenCount: 1, lastSeenMs: nowMs, cancelWrite: undefined });
@@ -124,7 +127,8 @@ export class EventRecorder {
   }
 
   #budgetOf(regarding: KubeObject): TokenBucket {
-    const key = regarding.metadata.uid ?? `${regarding.kind}/${regarding.metadata.namespace}/${regarding.metadata.name}`;
+    const key =
+      regarding.metadata.uid ?? `${regarding.kind}/${regarding.metadata.namespace}/${regarding.metadata.name}`;
     const known = this.#budgets.get(key);
     if (known !== undefined) return known;
     const budget = new TokenBucket(this.#options.clock, PER_SECOND_PER_OBJECT, BURST_PER_OBJECT);
@@ -133,7 +137,10 @@ export class EventRecorder {
   }
 
   #enqueue(write: () => Promise<unknown>): void {
-    if (this.#waiting.length >= MAX_WAITING) return this.#options.onDropped('buffer-full');
+    if (this.#waiting.length >= MAX_WAITING) {
+      this.#options.onDropped('buffer-full');
+      return;
+    }
     this.#waiting.push(write);
     this.#writing ??= this.#writeAll();
   }
@@ -153,12 +160,17 @@ export class EventRecorder {
   }
 
   #uniqueSuffix(nowMs: number): string {
-    const drawn = Math.floor(this.#options.random() * 0xffff_ffff).toString(16).padStart(8, '0');
+    const drawn = Math.floor(this.#options.random() * 0xffff_ffff)
+      .toString(16)
+      .padStart(8, '0');
     return `${nowMs.toString(16)}${drawn}`;
   }
 }
 
 function truncate(note: string): string {
   if (Buffer.byteLength(note) <= MAX_NOTE_BYTES) return note;
-  return `${Buffer.from(note).subarray(0, MAX_NOTE_BYTES - 6).toString('utf8').replace(/\uFFFD+$/, '')}...`;
+  return `${Buffer.from(note)
+    .subarray(0, MAX_NOTE_BYTES - 6)
+    .toString('utf8')
+    .replace(/\uFFFD+$/, '')}...`;
 }

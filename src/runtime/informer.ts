@@ -6,7 +6,14 @@ import { describeError } from './outcome.ts';
 import type { Watch } from './reconcile-context.ts';
 import { Reflector } from './reflector.ts';
 import { NAMESPACE_INDEX, OWNER_INDEX, Store } from './store.ts';
-import { compareResourceVersions, type KubeObject, keyOf, matchesSelector, type ObjectKey, resourceName } from './types.ts';
+import {
+  compareResourceVersions,
+  type KubeObject,
+  keyOf,
+  matchesSelector,
+  type ObjectKey,
+  resourceName,
+} from './types.ts';
 
 /** Something happened to an object: it appeared (`new`), changed (both), or went away (`old`). */
 export interface Change<T extends KubeObject> {
@@ -45,6 +52,7 @@ export class Informer<T extends KubeObject> {
   readonly #store: Store<T>;
   readonly #scopes: readonly Scope[];
   readonly #handlers: ChangeHandler<T>[] = [];
+  readonly #synced = Promise.withResolvers<void>();
   #running: Promise<unknown> | undefined;
 
   constructor(watch: Watch<T>, options: InformerOptions) {
@@ -59,6 +67,11 @@ export class Informer<T extends KubeObject> {
     return this.#scopes.every((scope) => scope.synced);
   }
 
+  /** Resolves when everything was listed once. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
   get size(): number {
     return this.#store.size;
   }
@@ -69,12 +82,13 @@ export class Informer<T extends KubeObject> {
 
   /** Follows the API server until `signal` aborts. */
   start(signal: AbortSignal): void {
-    if (this.#running !== undefined) throw new Error(`the informer of ${resourceName(this.watch.resource)} already runs`);
+    if (this.#running !== undefined)
+      throw new Error(`the informer of ${resourceName(this.watch.resource)} already runs`);
     const { client, clock, random, logger } = this.#options;
     const { resource, selector } = this.watch;
     const reflectors = this.#scopes.map((scope) => {
       const target = {
-        listed: (object: T) => this.#accept(object, scope),
+        listed: (object: T, version: string) => this.#listed(object, version, scope),
         listedAll: (keys: ReadonlySet<ObjectKey>, version: string) => this.#listedAll(scope, keys, version),
         watched: (event: WatchEvent<T>) => this.#watched(scope, event),
       };
@@ -127,37 +141,42 @@ export class Informer<T extends KubeObject> {
     return this.#scopes.find((scope) => scope.namespace === undefined || scope.namespace === object.metadata.namespace);
   }
 
-  #accept(object: T, scope: Scope): void {
-    const known = this.#store.get(keyOf(object));
-    const routine = !scope.synced || known?.metadata.resourceVersion === object.metadata.resourceVersion;
-    this.#put(this.#compact(object), routine);
+  #listed(object: T, listVersion: string, scope: Scope): void {
+    this.#put(this.#compact(object), !scope.synced, isRestored(listVersion, scope));
   }
 
   #listedAll(scope: Scope, keys: ReadonlySet<ObjectKey>, resourceVersion: string): void {
-    // A cluster restored from a backup goes back in time; then what is newer than it never happened.
-    const restored = compareResourceVersions(resourceVersion, scope.resourceVersion) < 0;
+    const restored = isRestored(resourceVersion, scope);
     for (const object of this.list(scope.namespace)) {
       const newer = compareResourceVersions(object.metadata.resourceVersion, resourceVersion) > 0;
       if (!keys.has(keyOf(object)) && (restored || !newer)) this.#remove(object);
     }
     scope.resourceVersion = resourceVersion;
     scope.synced = true;
+    if (this.hasSynced) this.#synced.resolve();
   }
 
   #watched(scope: Scope, { type, object }: WatchEvent<T>): void {
     scope.resourceVersion = object.metadata.resourceVersion;
     if (type === 'BOOKMARK') return;
-    if (type !== 'DELETED') return this.#put(this.#compact(object), false);
+    if (type !== 'DELETED') {
+      this.#put(this.#compact(object), false);
+      return;
+    }
     const known = this.#store.get(keyOf(object));
     // Deleted and made again, and the new one is already known from the write that made it.
-    if (known === undefined || compareResourceVersions(known.metadata.resourceVersion, object.metadata.resourceVersion) > 0) return;
+    if (
+      known === undefined ||
+      compareResourceVersions(known.metadata.resourceVersion, object.metadata.resourceVersion) > 0
+    )
+      return;
     this.#remove(this.#compact(object));
   }
 
-  #put(object: T, routine: boolean): void {
+  #put(object: T, routine: boolean, backInTime = false): void {
     const old = this.#store.get(keyOf(object));
     const order = compareResourceVersions(object.metadata.resourceVersion, old?.metadata.resourceVersion);
-    if (old !== undefined && order < 0 && old.metadata.uid === object.metadata.uid) return;
+    if (old !== undefined && order < 0 && old.metadata.uid === object.metadata.uid && !backInTime) return;
     this.#store.set(object);
     if (order !== 0) this.#tell(old === undefined ? { new: object, routine } : { old, new: object, routine });
   }
@@ -178,10 +197,18 @@ export class Informer<T extends KubeObject> {
         handler(change);
       } catch (error) {
         const object = change.new ?? change.old;
-        this.#options.logger.error(`a handler failed on ${resourceName(this.watch.resource)}: ${describeError(error)}`, {
-          object: object === undefined ? undefined : keyOf(object),
-        });
+        this.#options.logger.error(
+          `a handler failed on ${resourceName(this.watch.resource)}: ${describeError(error)}`,
+          {
+            object: object === undefined ? undefined : keyOf(object),
+          },
+        );
       }
     }
   }
+}
+
+/** A cluster restored from a backup goes back in time; then what is newer than its lists never happened. */
+function isRestored(listVersion: string, scope: Scope): boolean {
+  return compareResourceVersions(listVersion, scope.resourceVersion) < 0;
 }

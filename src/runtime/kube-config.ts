@@ -8,7 +8,10 @@ const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/tok
  * this pod runs in. A kubeconfig is never used only because it is there.
  * @throws Error when none is named and this is no pod, or when the context does not exist.
  */
-export function loadKubeConfig(options: { readonly kubeconfig?: string | undefined; readonly context?: string | undefined }): KubeConfig {
+export function loadKubeConfig(options: {
+  readonly kubeconfig?: string | undefined;
+  readonly context?: string | undefined;
+}): KubeConfig {
   const config = new KubeConfig();
   if (options.kubeconfig !== undefined) config.loadFromFile(options.kubeconfig);
   else if (options.context !== undefined) config.loadFromDefault();
@@ -16,7 +19,10 @@ export function loadKubeConfig(options: { readonly kubeconfig?: string | undefin
   else throw new Error('this is no pod of a cluster: name one with --kubeconfig FILE or --context NAME');
   if (options.context !== undefined) {
     if (config.getContextObject(options.context) === null) {
-      const known = config.getContexts().map((context) => context.name).join(', ');
+      const known = config
+        .getContexts()
+        .map((context) => context.name)
+        .join(', ');
       throw new Error(`the kubeconfig has no context ${options.context}; it has: ${known === '' ? 'none' : known}`);
     }
     config.setCurrentContext(options.context);

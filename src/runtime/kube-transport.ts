@@ -132,7 +132,10 @@ export class KubeTransport implements Transport {
     try {
       response = await request(`${connection.origin}${connection.basePath}${path}`, {
         method,
-        headers: { ...connection.headers, ...(body === undefined ? {} : { 'content-type': contentType ?? 'application/json' }) },
+        headers: {
+          ...connection.headers,
+          ...(body === undefined ? {} : { 'content-type': contentType ?? 'application/json' }),
+        },
         dispatcher: connection.requests,
         ...(signal === undefined ? {} : { signal }),
         headersTimeout: timeoutMs,
@@ -199,7 +202,7 @@ export class KubeTransport implements Transport {
   }
 
   #dispatcher(tls: TlsOptions, connections: number | undefined): Dispatcher {
-    const wanted = this.#config.createDispatcherOptions(this.#config.getCurrentCluster(), { ...tls, timeout: undefined });
+    const wanted = this.#config.createDispatcherOptions(this.#config.getCurrentCluster(), tls as AgentOptions);
     const pool = { connections: connections ?? null, pipelining: 1, keepAliveTimeout: 30_000 };
     const keepAlive = { keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_AFTER_MS };
     switch (wanted.type) {
@@ -218,7 +221,8 @@ export class KubeTransport implements Transport {
 async function toApiError(label: string, response: Dispatcher.ResponseData): Promise<ApiError> {
   const text = await response.body.text().catch(() => '');
   const retryAfterSeconds = Number(response.headers['retry-after']);
-  const retryAfterMs = Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0 ? retryAfterSeconds * 1000 : undefined;
+  const retryAfterMs =
+    Number.isFinite(retryAfterSeconds) && retryAfterSeconds > 0 ? retryAfterSeconds * 1000 : undefined;
   return new ApiError(label, response.statusCode, parseStatus(text), retryAfterMs);
 }
 

@@ -3,7 +3,7 @@ import type { ApiClient, WriteFence } from './api-client.ts';
 import { ApiError } from './api-error.ts';
 import { type Clock, sleep } from './clock.ts';
 import { rfc3339Micros } from './conditions.ts';
-import { type Lease, LEASES } from './kubernetes-resources.ts';
+import { LEASES, type Lease } from './kubernetes-resources.ts';
 import { describeError, StoppedError } from './outcome.ts';
 
 export interface LeaderElectionOptions {
@@ -74,7 +74,7 @@ export class LeaderElector implements WriteFence {
     return (
       !this.#lost.signal.aborted &&
       this.#renewedAtMs !== undefined &&
-      clock.now() - this.#renewedAtMs < this.#timing.renewDeadlineMs
+      clock.monotonic() - this.#renewedAtMs < this.#timing.renewDeadlineMs
     );
   }
 
@@ -152,7 +152,7 @@ export class LeaderElector implements WriteFence {
 
   #onDeadline(deadline: AbortController): () => void {
     const { clock, logger } = this.#options;
-    const leftMs = this.#timing.renewDeadlineMs - (clock.now() - (this.#renewedAtMs ?? clock.now()));
+    const leftMs = this.#timing.renewDeadlineMs - (clock.monotonic() - (this.#renewedAtMs ?? clock.monotonic()));
     return clock.after(leftMs, () => {
       logger.error(`the lease was not renewed for ${this.#timing.renewDeadlineMs} ms`);
       deadline.abort();
@@ -190,7 +190,10 @@ export class LeaderElector implements WriteFence {
       await this.#write(undefined);
       return identity;
     } catch (error) {
-      logger.log(error instanceof ApiError && error.isAlreadyExists ? 'debug' : 'warn', `lease: ${describeError(error)}`);
+      logger.log(
+        error instanceof ApiError && error.isAlreadyExists ? 'debug' : 'warn',
+        `lease: ${describeError(error)}`,
+      );
       return undefined;
     }
   }
@@ -199,13 +202,13 @@ export class LeaderElector implements WriteFence {
     const holder = lease.spec?.holderIdentity ?? '';
     if (holder === '' || holder === this.#options.identity) return true;
     const durationMs = (lease.spec?.leaseDurationSeconds ?? this.#timing.leaseDurationMs / 1000) * 1000;
-    return this.#options.clock.now() - unchangedSinceMs >= durationMs;
+    return this.#options.clock.monotonic() - unchangedSinceMs >= durationMs;
   }
 
   async #write(lease: Lease | undefined): Promise<void> {
     const { client, clock, namespace, name, identity } = this.#options;
-    const begunMs = clock.now();
-    const now = rfc3339Micros(begunMs);
+    const begunMs = clock.monotonic();
+    const now = rfc3339Micros(clock.now());
     const ours = lease?.spec?.holderIdentity === identity;
     const spec = {
       holderIdentity: identity,
@@ -226,7 +229,7 @@ export class LeaderElector implements WriteFence {
 
   #observe(lease: Lease): void {
     const record = JSON.stringify(lease.spec ?? {});
-    const atMs = this.#observed?.record === record ? this.#observed.atMs : this.#options.clock.now();
+    const atMs = this.#observed?.record === record ? this.#observed.atMs : this.#options.clock.monotonic();
     this.#observed = { lease, record, atMs };
   }
 }

@@ -8,8 +8,8 @@ import { type KubeObject, keyOf, type LabelSelector, type ObjectKey, type Resour
 
 /** Who is told what a reflector sees. */
 export interface ReflectorTarget<T extends KubeObject> {
-  /** One object as a list found it, while that list is still being read. */
-  listed(object: T): void;
+  /** One object as a list of this version found it, while that list is still being read. */
+  listed(object: T, listVersion: string): void;
   /** The list is complete: what it did not contain at this version is gone. */
   listedAll(keys: ReadonlySet<ObjectKey>, resourceVersion: string): void;
   watched(event: WatchEvent<T>): void;
@@ -87,10 +87,16 @@ export class Reflector<T extends KubeObject> {
     let continueToken: string | undefined;
     let resourceVersion: string;
     do {
-      const page = await client.list(resource, { namespace, selector, limit: PAGE_SIZE, continue: continueToken, signal });
+      const page = await client.list(resource, {
+        namespace,
+        selector,
+        limit: PAGE_SIZE,
+        continue: continueToken,
+        signal,
+      });
       for (const object of page.items) {
         keys.add(keyOf(object));
-        target.listed(object);
+        target.listed(object, page.metadata.resourceVersion);
       }
       resourceVersion = page.metadata.resourceVersion;
       continueToken = page.metadata.continue === '' ? undefined : page.metadata.continue;
@@ -104,7 +110,13 @@ export class Reflector<T extends KubeObject> {
     const { client, resource, namespace, selector, target, random } = this.#options;
     const timeoutSeconds = Math.round(WATCH_SECONDS * (1 + random()));
     this.#endedEarly = true;
-    for await (const event of client.watch(resource, { namespace, selector, resourceVersion, timeoutSeconds, signal })) {
+    for await (const event of client.watch(resource, {
+      namespace,
+      selector,
+      resourceVersion,
+      timeoutSeconds,
+      signal,
+    })) {
       this.#endedEarly = false;
       target.watched(event);
       this.#resourceVersion = event.object.metadata.resourceVersion ?? this.#resourceVersion;

@@ -1,5 +1,5 @@
 import type { IndexFunction } from './reconcile-context.ts';
-import { controllerOf, keyOf, type KubeObject, type ObjectKey } from './types.ts';
+import { controllerOf, type KubeObject, keyOf, type ObjectKey } from './types.ts';
 
 export const OWNER_INDEX = 'owner';
 export const NAMESPACE_INDEX = 'namespace';

@@ -105,7 +105,8 @@ export function controllerOf(object: { readonly metadata: ObjectMeta }): OwnerRe
  * @throws Error when `owner` has no uid, that is when it does not come from the API server.
  */
 export function controllerReference(owner: KubeObject): OwnerReference {
-  if (owner.metadata.uid === undefined) throw new Error(`${owner.kind} ${keyOf(owner)} has no uid and cannot own objects`);
+  if (owner.metadata.uid === undefined)
+    throw new Error(`${owner.kind} ${keyOf(owner)} has no uid and cannot own objects`);
   return {
     apiVersion: owner.apiVersion,
     kind: owner.kind,

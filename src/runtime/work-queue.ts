@@ -70,7 +70,10 @@ export class WorkQueue {
   /** Adds the key after a delay, unless an earlier delay is already set. A run of the key before that cancels it. */
   addAfter(key: string, delayMs: number): void {
     if (this.#stopped) return;
-    if (delayMs <= 0) return this.add(key);
+    if (delayMs <= 0) {
+      this.add(key);
+      return;
+    }
     const dueMs = this.#options.clock.now() + delayMs;
     const earlier = this.#delayed.get(key);
     if (earlier !== undefined && earlier.dueMs <= dueMs) return;

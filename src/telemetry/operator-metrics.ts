@@ -18,9 +18,7 @@ export interface ControllerMetrics {
 
 /** client-go's buckets: ten powers of ten from 10 ns to 10 s would be too coarse above a millisecond. */
 const QUEUE_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
-const RECONCILE_SECONDS = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
-];
+const RECONCILE_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 /** The metrics of the operator process, in a registry of their own. */
 export class OperatorMetrics {
@@ -29,7 +27,9 @@ export class OperatorMetrics {
     'controller',
     'result',
   ]);
-  readonly #errors = this.#counter('controller_runtime_reconcile_errors_total', 'Reconciles that failed', ['controller']);
+  readonly #errors = this.#counter('controller_runtime_reconcile_errors_total', 'Reconciles that failed', [
+    'controller',
+  ]);
   readonly #terminalErrors = this.#counter(
     'controller_runtime_terminal_reconcile_errors_total',
     'Reconciles that failed in a way that only a change can help',
@@ -68,7 +68,9 @@ export class OperatorMetrics {
     'method',
     'host',
   ]);
-  readonly #leader = this.#gauge('leader_election_master_status', 'Whether this process leads (1) or not (0)', ['name']);
+  readonly #leader = this.#gauge('leader_election_master_status', 'Whether this process leads (1) or not (0)', [
+    'name',
+  ]);
   readonly #eventsDropped = this.#counter('fairlead_events_dropped_total', 'Events not told, by why', ['reason']);
 
   constructor() {

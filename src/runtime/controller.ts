@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'winston';
+import type { ControllerMetrics } from '../telemetry/operator-metrics.ts';
+import type { ApiClient } from './api-client.ts';
+import type { Applier } from './apply.ts';
+import type { Clock } from './clock.ts';
+import type { EventRecorder } from './events.ts';
+import { addFinalizer, removeFinalizer } from './finalizers.ts';
+import type { Change } from './informer.ts';
+import type { Informers } from './informers.ts';
+import { decide, describeError, type Outcome } from './outcome.ts';
+import { prune } from './prune.ts';
+import type { ControllerDefinition, ReconcileContext } from './reconcile-context.ts';
+import { writeStatus } from './status.ts';
+import { controllerOf, type KubeObject, keyOf, type ObjectKey, objectKey, type Resource } from './types.ts';
+import { WorkQueue } from './work-queue.ts';
+
+export interface ControllerServices {
+  /** Fenced: refuses to write when this process does not lead. */
+  readonly client: ApiClient;
+  readonly informers: Informers;
+  readonly applier: Applier;
+  readonly events: EventRecorder;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: ControllerMetrics;
+  /** Aborts when running reconciles are to be given up. */
+  readonly signal: AbortSignal;
+}
+
+const DEFAULT_WORKERS = 4;
+
+/** Runs one definition: turns changes into keys, and keys into reconciles whose outcome `decide` settles. */
+export class Controller {
+  readonly #definition: ControllerDefinition;
+  readonly #services: ControllerServices;
+  readonly #queue: WorkQueue;
+  readonly #log: Logger;
+  #active = 0;
+
+  constructor(definition: ControllerDefinition, services: ControllerServices) {
+    const workers = definition.workers ?? DEFAULT_WORKERS;
+    this.#definition = definition;
+    this.#services = services;
+    this.#log = services.logger.child({ controller: definition.name });
+    services.metrics.maxConcurrentReconciles(workers);
+    services.metrics.activeWorkers(0);
+    this.#queue = new WorkQueue({
+      clock: services.clock,
+      workers,
+      metrics: services.metrics.queue,
+      process: (key) => this.#process(key),
+      onPanic: (key, error) => {
+        services.metrics.panicked();
+        this.#log.error(`failed outside of its reconcile: ${describeError(error)}`, { object: key });
+      },
+    });
+    this.#subscribe();
+  }
+
+  /** Begins to reconcile what has gathered. */
+  start(): void {
+    this.#queue.start();
+  }
+
+  /** Starts nothing new and resolves when running reconciles have ended. */
+  async stop(): Promise<void> {
+    await this.#queue.stop();
+  }
+
+  get isIdle(): boolean {
+    return this.#queue.isIdle;
+  }
+
+  #subscribe(): void {
+    const { primary, owns, watches } = this.#definition;
+    const { informers } = this.#services;
+    informers.of(primary.resource).onChange((change) => this.#add(change, (object) => [keyOf(object)]));
+    for (const { resource } of owns) {
+      informers.of(resource).onChange((change) => this.#add(change, (object) => ownerKeys(object, primary.resource)));
+    }
+    for (const watch of watches) {
+      informers.of(watch.resource).onChange((change) => this.#add(change, (object) => watch.map(object, informers)));
+    }
+  }
+
+  #add(change: Change<KubeObject>, keysOf: (object: KubeObject) => readonly ObjectKey[]): void {
+    const keys = new Set<ObjectKey>();
+    // Both sides: an object that moved from one owner or selector to another concerns both.
+    for (const object of change.old === change.new ? [change.new] : [change.old, change.new]) {
+      if (object === undefined) continue;
+      try {
+        for (const key of keysOf(object)) keys.add(key);
+      } catch (error) {
+        this.#services.metrics.panicked();
+        this.#log.error(
+          `cannot tell whom a change of ${object.kind} ${keyOf(object)} concerns: ${describeError(error)}`,
+        );
+      }
+    }
+    for (const key of keys) this.#queue.add(key, { routine: change.routine });
+  }
+
+  async #process(key: ObjectKey): Promise<void> {
+    const { informers, metrics, clock } = this.#services;
+    const object = informers.get(this.#definition.primary.resource, key);
+    if (object === undefined) {
+      this.#queue.forget(key);
+      this.#definition.forget?.(key);
+      return;
+    }
+    const log = this.#log.child({ object: key, reconcileID: randomUUID() });
+    const startedMs = clock.now();
+    metrics.activeWorkers(++this.#active);
+    let outcome: Outcome;
+    try {
+      outcome = { kind: 'returned', result: await this.#definition.reconcile(object, this.#contextFor(key, log)) };
+    } catch (error) {
+      outcome = { kind: 'threw', error };
+    } finally {
+      metrics.activeWorkers(--this.#active);
+    }
+    this.#settle(key, outcome, (clock.now() - startedMs) / 1000, log);
+  }
+
+  #settle(key: ObjectKey, outcome: Outcome, seconds: number, log: Logger): void {
+    const { metrics } = this.#services;
+    const decision = decide(outcome);
+    metrics.reconciled(decision.metric, seconds);
+    if (decision.metric === 'error') metrics.failed(decision.terminal);
+    if (decision.forgetFailures) this.#queue.forget(key);
+    if (decision.requeue === 'rate-limited') this.#queue.addRateLimited(key);
+    else if (decision.requeue !== undefined) this.#queue.addAfter(key, decision.requeue.afterMs);
+    if (decision.log !== undefined) {
+      const stack = outcome.kind === 'threw' && outcome.error instanceof Error ? outcome.error.stack : undefined;
+      const detail = decision.log.level === 'error' ? { failures: this.#queue.failures(key), stack } : {};
+      log.log(decision.log.level, decision.log.message, detail);
+    }
+  }
+
+  #contextFor(key: ObjectKey, log: Logger): ReconcileContext {
+    const { client, informers, applier, events, clock, signal } = this.#services;
+    return {
+      key,
+      log,
+      signal,
+      client,
+      cache: informers,
+      now: () => clock.now(),
+      apply: (resource, desired) => applier.apply(resource, desired, informers.of(resource), log),
+      prune: (owner, resources, keep) => prune(client, informers, owner, resources, keep),
+      writeStatus: async (resource, object, status) =>
+        informers.of(resource).observe(await writeStatus(client, resource, object, status)),
+      addFinalizer: async (resource, object, finalizer) =>
+        informers.of(resource).observe(await addFinalizer(client, resource, object, finalizer)),
+      removeFinalizer: async (resource, object, finalizer) =>
+        informers.of(resource).observe(await removeFinalizer(client, resource, object, finalizer)),
+      event: (regarding, event) => events.record(regarding, event),
+    };
+  }
+}
+
+/** The key of the primary that controls the object, if a primary does. */
+function ownerKeys(object: KubeObject, primary: Resource): readonly ObjectKey[] {
+  const owner = controllerOf(object);
+  if (owner === undefined || owner.kind !== primary.kind) return [];
+  const group = owner.apiVersion.includes('/') ? owner.apiVersion.split('/', 1)[0] : '';
+  if (group !== primary.group) return [];
+  return [objectKey({ namespace: primary.namespaced ? object.metadata.namespace : undefined, name: owner.name })];
+}

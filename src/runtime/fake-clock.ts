@@ -1,0 +1,58 @@
+import type { Clock } from './clock.ts';
+
+/** A clock for tests: time stands still until `advance`. */
+export class FakeClock implements Clock {
+  #nowMs: number;
+  #timers: { readonly dueMs: number; readonly action: () => void }[] = [];
+
+  constructor(startMs = Date.UTC(2026, 0, 1)) {
+    this.#nowMs = startMs;
+  }
+
+  now(): number {
+    return this.#nowMs;
+  }
+
+  monotonic(): number {
+    return this.#nowMs;
+  }
+
+  after(delayMs: number, action: () => void): () => void {
+    const timer = { dueMs: this.#nowMs + Math.max(0, delayMs), action };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+
+  get pendingTimers(): number {
+    return this.#timers.length;
+  }
+
+  /** Moves time on, firing timers in order; promises settle in between, as they would. */
+  async advance(ms: number): Promise<void> {
+    const endMs = this.#nowMs + ms;
+    await settle();
+    for (let next = this.#earliest(endMs); next !== undefined; next = this.#earliest(endMs)) {
+      this.#nowMs = Math.max(this.#nowMs, next.dueMs);
+      this.#timers = this.#timers.filter((timer) => timer !== next);
+      next.action();
+      await settle();
+    }
+    this.#nowMs = endMs;
+  }
+
+  /** Moves time on without firing timers, as when a process was frozen. */
+  freeze(ms: number): void {
+    this.#nowMs += ms;
+  }
+
+  #earliest(endMs: number): { readonly dueMs: number; readonly action: () => void } | undefined {
+    return this.#timers.filter((timer) => timer.dueMs <= endMs).sort((a, b) => a.dueMs - b.dueMs)[0];
+  }
+}
+
+/** Lets everything run that is not waiting for time or I/O. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

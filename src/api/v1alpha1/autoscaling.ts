@@ -29,7 +29,7 @@ export const Autoscaling = Type.Object(
       rule: 'self.minReplicas <= self.maxReplicas',
       message: 'minReplicas must be at most maxReplicas',
       messageExpression:
-        "'minReplicas (' + string(self.minReplicas) + ') must be at most maxReplicas (' + string(self.maxReplicas) + ')'",
+        "'minReplicas (%d) must be at most maxReplicas (%d)'.format([self.minReplicas, self.maxReplicas])",
       fieldPath: '.minReplicas',
     }),
   },

@@ -9,7 +9,7 @@ export const MIG_RESOURCE_PREFIX = 'nvidia.com/mig-';
 const Quantity = intOrString({
   description: 'A Kubernetes quantity, such as 500m, 2 or 1Gi.',
   ...cel({
-    rule: 'isQuantity(string(self)) && quantity(string(self)).sign() >= 0',
+    rule: "isQuantity(string(self)) && quantity(string(self)).compareTo(quantity('0')) >= 0",
     message: 'must be a Kubernetes quantity that is not negative, such as 500m, 2 or 1Gi',
   }),
 });

@@ -179,7 +179,7 @@ export class KubeTransport implements Transport {
     await this.#config.applyToHTTPSOptions(tls);
     const headers: Record<string, string> = { accept: 'application/json', 'user-agent': 'fairlead' };
     for (const [name, value] of Object.entries(tls.headers ?? {})) headers[name.toLowerCase()] = String(value).trim();
-    if (typeof tls.auth === 'string') headers['authorization'] = `Basic ${Buffer.from(tls.auth).toString('base64')}`;
+    if (typeof tls.auth === 'string') headers.authorization = `Basic ${Buffer.from(tls.auth).toString('base64')}`;
     const tlsIdentity = JSON.stringify([tls.ca, tls.cert, tls.key, tls.servername, tls.rejectUnauthorized].map(String));
     const url = new URL(cluster.server);
     const same = previous !== undefined && previous.tlsIdentity === tlsIdentity;

@@ -1,0 +1,70 @@
+import { describe, expect, test } from 'vitest';
+import { ApiError, ConnectionError } from './api-error.ts';
+import { DONE, decide, describeError, requeueAfter, StoppedError, TerminalError, WaitingError } from './outcome.ts';
+
+const conflict = new ApiError('PUT /x', 409, { reason: 'Conflict', message: 'the object has been modified' });
+const throttled = new ApiError('GET /x', 429, { reason: 'TooManyRequests', details: { retryAfterSeconds: 3 } });
+const exists = new ApiError('POST /x', 409, { reason: 'AlreadyExists' });
+
+describe('what follows from a reconcile', () => {
+  const threw = (error: unknown) => decide({ kind: 'threw', error });
+
+  test.each([
+    ['done: nothing until something changes', decide({ kind: 'returned', result: DONE }), 'success', undefined, true],
+    [
+      'a wish to look again',
+      decide({ kind: 'returned', result: requeueAfter(7) }),
+      'requeue_after',
+      { afterMs: 7 },
+      true,
+    ],
+    ['a terminal error is not retried', threw(new TerminalError('no')), 'error', undefined, true],
+    ['waiting is no failure', threw(new WaitingError('not yet', 9)), 'requeue_after', { afterMs: 9 }, true],
+    ['a conflict is ordinary, and backs off', threw(conflict), 'requeue', 'rate-limited', false],
+    ['an object that already exists is a failure', threw(exists), 'error', 'rate-limited', false],
+    ['a throttling server says when', threw(throttled), 'error', { afterMs: 3_000 }, false],
+    [
+      'a server that does not answer',
+      threw(new ConnectionError('GET /x', new Error('refused'))),
+      'error',
+      'rate-limited',
+      false,
+    ],
+    [
+      'work that was cut short is left to the next leader',
+      threw(new StoppedError('stop')),
+      'requeue',
+      undefined,
+      false,
+    ],
+    ['a bug', threw(new TypeError('x is undefined')), 'error', 'rate-limited', false],
+    ['a thrown string', threw('oops'), 'error', 'rate-limited', false],
+    ['a thrown undefined', threw(undefined), 'error', 'rate-limited', false],
+  ])('%s', (_title, decision, metric, requeue, forgetFailures) => {
+    expect(decision.metric).toBe(metric);
+    expect(decision.requeue).toEqual(requeue);
+    expect(decision.forgetFailures).toBe(forgetFailures);
+  });
+
+  test('only failures that a person should look at are logged as errors', () => {
+    expect(threw(conflict).log?.level).toBe('debug');
+    expect(threw(new WaitingError('not yet', 9)).log?.level).toBe('info');
+    expect(threw(new TerminalError('no')).log?.level).toBe('warn');
+    expect(threw(new TypeError('x')).log?.level).toBe('error');
+  });
+
+  test('whatever is thrown has a description', () => {
+    const cyclic: Record<string, unknown> = {};
+    cyclic.self = cyclic;
+    expect([new Error('a'), 'b', undefined, null, 7, { c: 1 }, cyclic, new RangeError('')].map(describeError)).toEqual([
+      'a',
+      'b',
+      'thrown value undefined',
+      'thrown value null',
+      'thrown value 7',
+      'thrown value {"c":1}',
+      'thrown value of type object',
+      'RangeError',
+    ]);
+  });
+});

@@ -3,8 +3,8 @@ import { createLogger } from 'winston';
 import { ApiClient } from './api-client.ts';
 import { ApiError } from './api-error.ts';
 import { type EventInput, EventRecorder } from './events.ts';
-import { FakeClock, settle } from './fake-clock.ts';
 import type { ApiRequest, Transport } from './kube-transport.ts';
+import { FakeClock, settle } from './testing/fake-clock.ts';
 import type { KubeObject } from './types.ts';
 
 function fixture(answer: (request: ApiRequest) => Promise<unknown> = async () => ({})) {

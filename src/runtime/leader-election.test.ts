@@ -2,11 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { createLogger } from 'winston';
 import { ApiClient } from './api-client.ts';
 import { ApiError, ConnectionError } from './api-error.ts';
-import { FakeClock, settle } from './fake-clock.ts';
 import type { ApiRequest, Transport } from './kube-transport.ts';
 import type { Lease } from './kubernetes-resources.ts';
 import { LeaderElector } from './leader-election.ts';
 import { StoppedError } from './outcome.ts';
+import { FakeClock, settle } from './testing/fake-clock.ts';
 
 /** An API server that knows one Lease, and can be cut off. */
 class LeaseServer implements Transport {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FakeClock, settle } from './fake-clock.ts';
+import { FakeClock, settle } from './testing/fake-clock.ts';
 import { WorkQueue, type WorkQueueOptions } from './work-queue.ts';
 
 function fixture(options: Partial<WorkQueueOptions> = {}) {

@@ -7,6 +7,12 @@ export interface Environment {
   readonly servingConfig: string | undefined;
   /** Where the kubelet reads why a container ended; absent outside a pod. */
   readonly terminationLogPath: string;
+  /** What model sources present to hosts and registries; AWS' own variables are read by its library. */
+  readonly modelCredentials: {
+    readonly httpBearerToken: string | undefined;
+    readonly registryUsername: string | undefined;
+    readonly registryPassword: string | undefined;
+  };
   readonly podName: string | undefined;
   readonly podNamespace: string | undefined;
 }
@@ -14,6 +20,11 @@ export interface Environment {
 export const environment: Environment = Object.freeze({
   servingConfig: process.env['FAIRLEAD_SERVER_CONFIG'],
   terminationLogPath: process.env['FAIRLEAD_TERMINATION_LOG'] ?? '/dev/termination-log',
+  modelCredentials: Object.freeze({
+    httpBearerToken: process.env['FAIRLEAD_HTTP_BEARER_TOKEN'],
+    registryUsername: process.env['FAIRLEAD_REGISTRY_USERNAME'],
+    registryPassword: process.env['FAIRLEAD_REGISTRY_PASSWORD'],
+  }),
   podName: process.env['POD_NAME'],
   podNamespace: process.env['POD_NAMESPACE'],
 });

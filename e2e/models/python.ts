@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path';
  */
 export function pythonWith(requirementsPath: string): string {
   const digest = createHash('sha256').update(readFileSync(requirementsPath)).digest('hex').slice(0, 12);
-  const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
+  const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache');
   const venv = join(cache, 'fairlead', `venv-${digest}`);
   const ready = join(venv, 'fairlead-ready');
   const python = join(venv, 'bin', 'python');

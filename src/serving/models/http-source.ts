@@ -1,0 +1,64 @@
+import { LoadFailure } from './failure.ts';
+import { contentLength, type HttpAnswer, httpGet, skipped, statusFailure } from './http-client.ts';
+import { resumed, withRetries } from './retry.ts';
+import type { ModelEntry, ModelSource, SourceOptions } from './source.ts';
+
+/** `http(s)://host/path/model.onnx`: one file, taken up again by Range when the connection drops. */
+export const httpSource: ModelSource = {
+  async open(uri, options) {
+    const url = parseUrl(`${uri.scheme}://${uri.rest}`, uri.shown);
+    const authorization = authorizationOf(url, options);
+    url.username = '';
+    url.password = '';
+    const get = async (offsetBytes: number, validator?: string): Promise<HttpAnswer> => {
+      const range =
+        offsetBytes === 0 ? {} : { range: `bytes=${offsetBytes}-`, ...(validator ? { 'if-range': validator } : {}) };
+      const answer = await httpGet(url, { headers: range, authorization }, options);
+      if (answer.status === 200 || answer.status === 206) return answer;
+      await answer.discard();
+      throw statusFailure(answer.status, uri.shown);
+    };
+    const first = await withRetries(uri.shown, options, () => get(0));
+    const validator = validatorOf(first);
+    const sizeBytes = contentLength(first);
+    const content = resumed(uri.shown, options, first.body, sizeBytes, async (offsetBytes) => {
+      const answer = await get(offsetBytes, validator);
+      if (validatorOf(answer) !== validator) {
+        await answer.discard();
+        throw new LoadFailure('SourceUnreachable', `${uri.shown} was changed while it was read; try again`);
+      }
+      return answer.status === 206 ? answer.body : skipped(answer.body, offsetBytes);
+    });
+    const name = url.pathname.split('/').at(-1) || 'model.onnx';
+    return { layout: 'file', entries: single({ path: entryName(name), sizeBytes, content }) };
+  },
+};
+
+async function* single(entry: ModelEntry): AsyncGenerator<ModelEntry> {
+  yield entry;
+}
+
+/** A file's own name says nothing of its content, and a hidden one would not count as part of a model. */
+function entryName(name: string): string {
+  return /^\w[\w.-]*$/.test(name) ? name : 'model.onnx';
+}
+
+function parseUrl(text: string, shown: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  throw new LoadFailure('InvalidConfiguration', `${shown} is not a URL`);
+}
+
+function authorizationOf(url: URL, { credentials }: SourceOptions): string | undefined {
+  if (url.username !== '' || url.password !== '') {
+    const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+    return `Basic ${Buffer.from(pair).toString('base64')}`;
+  }
+  return credentials.httpBearerToken === undefined ? undefined : `Bearer ${credentials.httpBearerToken}`;
+}
+
+/** What tells one version of a file from the next: a strong ETag, or when it was last modified. */
+function validatorOf({ headers }: HttpAnswer): string | undefined {
+  const { etag, 'last-modified': modified } = headers;
+  if (typeof etag === 'string' && !etag.startsWith('W/')) return etag;
+  return typeof modified === 'string' ? modified : undefined;
+}

@@ -1,0 +1,108 @@
+import { PassThrough, Readable, type Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGunzip, createZstdDecompress } from 'node:zlib';
+import { LoadFailure } from './failure.ts';
+import { type OciDescriptor, type OciManifest, OciRepository, parseOciReference } from './oci-registry.ts';
+import type { ModelEntry, ModelSource } from './source.ts';
+import { tarEntries } from './tar.ts';
+
+/** Names of a layer's file, as ORAS and the CNCF's ModelPack write them. */
+const TITLES = ['org.opencontainers.image.title', 'org.cncf.model.filepath'];
+/** Set by ORAS on a directory, which it packs as a tar. */
+const UNPACK = 'io.deis.oras.content.unpack';
+const IMAGE_CONFIGS = ['application/vnd.oci.image.config.v1+json', 'application/vnd.docker.container.image.v1+json'];
+/** Where a container image that carries a model ("modelcar") keeps it. */
+const IMAGE_MODEL_FOLDER = 'models/';
+
+/**
+ * A model in a registry: an artefact whose layers are files with titles (`oras push`), one layer that is the file, tar
+ * layers, or a container image with the model under `/models`.
+ */
+export const ociSource: ModelSource = {
+  async open(uri, options) {
+    const reference = parseOciReference(uri, options.endpoint);
+    const repository = new OciRepository(reference, uri.shown, options);
+    const manifest = await chosen(await repository.manifest(reference.reference), repository, uri.shown);
+    const layers = manifest.layers ?? [];
+    const [only] = layers;
+    if (only === undefined) throw new LoadFailure('InvalidModel', `${uri.shown}: the manifest has no layers`);
+    if (layers.length === 1 && !isArchive(only)) {
+      const path = titleOf(only)?.split('/').at(-1) ?? 'model.onnx';
+      return { layout: 'file', entries: one({ path, sizeBytes: only.size, content: repository.blob(only) }) };
+    }
+    const isImage = IMAGE_CONFIGS.includes(manifest.config?.mediaType ?? '');
+    const entries = isImage
+      ? belowModels(layerEntries(layers, repository, uri.shown))
+      : layerEntries(layers, repository, uri.shown);
+    return { layout: 'directory', entries };
+  },
+};
+
+/** Of an index, the manifest for this machine, or the only one. */
+async function chosen(manifest: OciManifest, repository: OciRepository, shown: string): Promise<OciManifest> {
+  const choices = manifest.manifests;
+  if (choices === undefined) return manifest;
+  const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
+  const fitting = choices.find(({ platform }) => platform?.os === 'linux' && platform.architecture === architecture);
+  const descriptor = choices.length === 1 ? choices[0] : fitting;
+  if (descriptor === undefined) {
+    const offered = choices.map(({ platform }) => `${platform?.os ?? '?'}/${platform?.architecture ?? '?'}`).join(', ');
+    throw new LoadFailure(
+      'ModelNotFound',
+      `${shown}: the index has ${offered || 'nothing'}, but not linux/${architecture}`,
+    );
+  }
+  return repository.manifest(descriptor.digest);
+}
+
+async function* one(entry: ModelEntry): AsyncGenerator<ModelEntry> {
+  yield entry;
+}
+
+async function* layerEntries(
+  layers: readonly OciDescriptor[],
+  repository: OciRepository,
+  shown: string,
+): AsyncGenerator<ModelEntry> {
+  for (const layer of layers) {
+    const title = titleOf(layer);
+    if (isArchive(layer)) yield* tarEntries(unpacked(repository.blob(layer), layer.mediaType), shown);
+    else if (title !== undefined) yield { path: title, sizeBytes: layer.size, content: repository.blob(layer) };
+    else {
+      throw new LoadFailure(
+        'InvalidModel',
+        `${shown}: layer ${layer.digest} (${layer.mediaType}) has neither a title nor a tar's type`,
+      );
+    }
+  }
+}
+
+async function* belowModels(entries: AsyncIterable<ModelEntry>): AsyncGenerator<ModelEntry> {
+  for await (const entry of entries) {
+    if (!entry.path.startsWith(IMAGE_MODEL_FOLDER)) continue;
+    yield { ...entry, path: entry.path.slice(IMAGE_MODEL_FOLDER.length) };
+  }
+}
+
+function titleOf({ annotations }: OciDescriptor): string | undefined {
+  return TITLES.map((key) => annotations?.[key]).find((title) => title !== undefined);
+}
+
+function isArchive({ mediaType, annotations }: OciDescriptor): boolean {
+  return annotations?.[UNPACK] === 'true' || /[.+/]tar\b/.test(mediaType);
+}
+
+/** A tar's bytes, whether it is compressed by gzip or zstd or not at all. */
+async function* unpacked(blob: AsyncIterable<Uint8Array>, mediaType: string): AsyncGenerator<Uint8Array> {
+  const decoder = decoderFor(mediaType);
+  const done = pipeline(Readable.from(blob, { objectMode: false }), decoder);
+  // The reader below sees the same failure first, and tells it.
+  done.catch(() => {});
+  yield* decoder as AsyncIterable<Uint8Array>;
+  await done;
+}
+
+function decoderFor(mediaType: string): Transform {
+  if (/zstd$/.test(mediaType)) return createZstdDecompress();
+  return /gzip$/.test(mediaType) ? createGunzip() : new PassThrough();
+}

@@ -1,0 +1,142 @@
+import { LoadFailure } from './failure.ts';
+import type { ModelEntry } from './source.ts';
+
+const BLOCK = 512;
+/** Extended headers hold a path; what is larger is no header. */
+const MAX_HEADER_BYTES = 1 << 20;
+
+/**
+ * The files of a tar stream (ustar, pax, GNU long names), in its order. Each entry's content must be read, or is
+ * skipped, before the next. Directories carry nothing; links and devices are refused.
+ * @throws LoadFailure `InvalidModel` for what is not a sound tar.
+ */
+export async function* tarEntries(stream: AsyncIterable<Uint8Array>, shown: string): AsyncGenerator<ModelEntry> {
+  const reader = new ChunkReader(stream, shown);
+  let longPath: string | undefined;
+  let paxSize: number | undefined;
+  for (;;) {
+    const header = await reader.block();
+    if (header === undefined || header.every((byte) => byte === 0)) break;
+    if (checksum(header) !== number(header, 148, 8))
+      throw new LoadFailure('InvalidModel', `${shown}: the archive is damaged`);
+    const type = String.fromCharCode(header[156] ?? 0);
+    const sizeBytes = paxSize ?? number(header, 124, 12);
+    if (type === 'x' || type === 'L') {
+      const text = (await reader.whole(sizeBytes)).toString();
+      if (type === 'L') longPath = text.replace(/\0.*$/s, '');
+      else ({ path: longPath, size: paxSize } = paxRecords(text));
+      continue;
+    }
+    const path = (longPath ?? headerPath(header)).replace(/^(\.\/)+/, '');
+    longPath = undefined;
+    paxSize = undefined;
+    if (type === '0' || type === '\0') {
+      const content = reader.content(sizeBytes);
+      yield { path, sizeBytes, content };
+      for await (const _ of content);
+      await reader.skip(padding(sizeBytes));
+    } else if (type === '5' || type === 'g') {
+      await reader.skip(sizeBytes + padding(sizeBytes));
+    } else {
+      throw new LoadFailure('InvalidModel', `${shown}: ${path} is a link or a device; a model holds plain files only`);
+    }
+  }
+  await reader.drain();
+}
+
+function headerPath(header: Buffer): string {
+  const name = text(header, 0, 100);
+  const prefix = text(header, 257, 5) === 'ustar' ? text(header, 345, 155) : '';
+  return prefix === '' ? name : `${prefix}/${name}`;
+}
+
+function text(header: Buffer, start: number, length: number): string {
+  return header.toString('utf8', start, start + length).replace(/\0.*$/s, '');
+}
+
+/** An octal field, or for great numbers GNU's big-endian one whose first bit is set. */
+function number(header: Buffer, start: number, length: number): number {
+  if ((header[start] ?? 0) & 0x80) return Number(header.readBigUInt64BE(start + length - 8) & 0x7fff_ffff_ffff_ffffn);
+  const octal = text(header, start, length).trim();
+  return octal === '' ? 0 : Number.parseInt(octal, 8);
+}
+
+function checksum(header: Buffer): number {
+  let sum = 8 * 32;
+  for (const [index, byte] of header.entries()) sum += index >= 148 && index < 156 ? 0 : byte;
+  return sum;
+}
+
+/** pax: lines `LENGTH key=value`, the length counting all of its line. */
+function paxRecords(records: string): { path: string | undefined; size: number | undefined } {
+  const path = /^\d+ path=(.*)$/m.exec(records)?.[1];
+  const size = /^\d+ size=(\d+)$/m.exec(records)?.[1];
+  return { path, size: size === undefined ? undefined : Number(size) };
+}
+
+function padding(sizeBytes: number): number {
+  return (BLOCK - (sizeBytes % BLOCK)) % BLOCK;
+}
+
+/** Takes exact numbers of bytes from a stream of chunks. */
+class ChunkReader {
+  readonly #chunks: AsyncIterator<Uint8Array>;
+  readonly #shown: string;
+  #rest: Uint8Array = Buffer.alloc(0);
+
+  constructor(stream: AsyncIterable<Uint8Array>, shown: string) {
+    this.#chunks = stream[Symbol.asyncIterator]();
+    this.#shown = shown;
+  }
+
+  /** The next block; undefined at the end of the stream. */
+  async block(): Promise<Buffer | undefined> {
+    if (this.#rest.byteLength === 0 && !(await this.#more())) return undefined;
+    return this.#exactly(BLOCK);
+  }
+
+  async whole(sizeBytes: number): Promise<Buffer> {
+    if (sizeBytes > MAX_HEADER_BYTES) throw new LoadFailure('InvalidModel', `${this.#shown}: the archive is damaged`);
+    const bytes = await this.#exactly(sizeBytes);
+    await this.skip(padding(sizeBytes));
+    return bytes;
+  }
+
+  async *content(sizeBytes: number): AsyncGenerator<Uint8Array> {
+    for (let leftBytes = sizeBytes; leftBytes > 0; ) {
+      const chunk = await this.#atMost(leftBytes);
+      leftBytes -= chunk.byteLength;
+      yield chunk;
+    }
+  }
+
+  async skip(sizeBytes: number): Promise<void> {
+    for await (const _ of this.content(sizeBytes));
+  }
+
+  /** Reads to the end, so that the stream's own checks are made. */
+  async drain(): Promise<void> {
+    while (await this.#more());
+  }
+
+  async #exactly(sizeBytes: number): Promise<Buffer> {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of this.content(sizeBytes)) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  }
+
+  async #atMost(sizeBytes: number): Promise<Uint8Array> {
+    while (this.#rest.byteLength === 0) {
+      if (!(await this.#more())) throw new LoadFailure('InvalidModel', `${this.#shown}: the archive is truncated`);
+    }
+    const chunk = this.#rest.subarray(0, sizeBytes);
+    this.#rest = this.#rest.subarray(chunk.byteLength);
+    return chunk;
+  }
+
+  async #more(): Promise<boolean> {
+    const next = await this.#chunks.next();
+    this.#rest = next.done ? Buffer.alloc(0) : next.value;
+    return next.done !== true;
+  }
+}

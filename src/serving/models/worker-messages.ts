@@ -1,0 +1,43 @@
+import type { LoadFailureReason } from '../../api/serving-config.ts';
+import type { Tensor, TensorData, TensorSpec } from '../tensor.ts';
+
+export interface WorkerRequest {
+  readonly id: number;
+  readonly inputs: readonly Tensor[];
+  readonly outputNames: readonly string[];
+}
+
+interface Failure {
+  readonly message: string;
+  /** Set when the failure is a `LoadFailure`. */
+  readonly reason: LoadFailureReason | undefined;
+}
+
+export type WorkerReply =
+  | {
+      readonly type: 'opened';
+      readonly inputs: readonly TensorSpec[];
+      readonly outputs: readonly TensorSpec[];
+      readonly provider: string;
+    }
+  | ({ readonly type: 'refused' } & Failure)
+  | { readonly type: 'ran'; readonly id: number; readonly outputs: readonly Tensor[] }
+  | ({ readonly type: 'failed'; readonly id: number } & Failure);
+
+/** The memory of tensors that may be handed to another thread; byte strings are copied instead. */
+export function buffersOf(tensors: readonly Tensor[]): ArrayBuffer[] {
+  const buffers = new Set<ArrayBuffer>();
+  for (const { data } of tensors) {
+    if (ArrayBuffer.isView(data) && data.buffer instanceof ArrayBuffer) buffers.add(data.buffer);
+  }
+  return [...buffers];
+}
+
+/** A tensor with memory of its own, as small as its values: a view would take its whole buffer along to the thread. */
+export function ownCopy(tensor: Tensor): Tensor {
+  return { ...tensor, data: copied(tensor.data) };
+}
+
+function copied(data: TensorData): TensorData {
+  return Array.isArray(data) ? data.map((value: Uint8Array) => Uint8Array.from(value)) : (data as Uint8Array).slice();
+}

@@ -318,6 +318,16 @@ describe('the API server refuses', () => {
       'each of volumeMounts must name one of pod.volumes',
     ],
     [
+      'a mount at a relative path',
+      { pod: { volumes: [{ name: 'a', emptyDir: {} }], volumeMounts: [{ name: 'a', mountPath: 'data' }] } },
+      'spec.pod.volumeMounts[0].mountPath: Invalid value: must be an absolute path',
+    ],
+    [
+      'a mount over ours',
+      { pod: { volumes: [{ name: 'a', emptyDir: {} }], volumeMounts: [{ name: 'a', mountPath: '/tmp' }] } },
+      'must not be /tmp, /var/lib/fairlead/models or below /mnt/pvc',
+    ],
+    [
       'a label that is ours',
       { pod: { labels: { 'fairlead.dev/revision': 'x' } } },
       'labels must not start with fairlead.dev/',

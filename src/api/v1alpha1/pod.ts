@@ -1,5 +1,6 @@
 import type { V1Affinity, V1EnvVarSource, V1Volume } from '@kubernetes/client-node';
 import Type, { type Static } from 'typebox';
+import { MODEL_ROOT, PVC_ROOT } from '../names.ts';
 import { cel, coreType, listMap, stringMap, text } from '../schema.ts';
 import { localReference, objectName } from './references.ts';
 
@@ -10,6 +11,8 @@ export const RESERVED_VARIABLES = [
   'FAIRLEAD_SERVER_CONFIG',
   'FAIRLEAD_MODEL_PATH',
   'FAIRLEAD_TERMINATION_LOG',
+  'POD_NAME',
+  'POD_NAMESPACE',
 ] as const;
 
 /** Volumes whose names start so are the operator's. */
@@ -75,7 +78,16 @@ const Volume = Type.Unsafe<V1Volume>(
 const VolumeMount = Type.Object(
   {
     name: text(63, { description: 'Name of a volume of `volumes`.', minLength: 1 }),
-    mountPath: text(1024, { description: 'Where the container sees it.', minLength: 1 }),
+    mountPath: text(1024, {
+      description: 'Where the container sees it.',
+      ...cel(
+        { rule: "self.startsWith('/') && !self.contains(':')", message: 'must be an absolute path without a colon' },
+        {
+          rule: `!(self in ['/tmp', '${MODEL_ROOT}']) && !self.startsWith('${PVC_ROOT}/')`,
+          message: `must not be /tmp, ${MODEL_ROOT} or below ${PVC_ROOT}, which Fairlead mounts`,
+        },
+      ),
+    }),
     subPath: Type.Optional(text(1024, { description: 'A path inside the volume. Default: its root.' })),
     readOnly: Type.Optional(Type.Boolean({ description: 'Whether it cannot be written. Default false.' })),
   },

@@ -1,0 +1,165 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { command } from '../../../e2e/cluster/command.ts';
+import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
+import { CHART, CONFIG, find, type ManifestObject, parse } from './manifests.ts';
+
+const NAMESPACE = 'fairlead-system';
+let helm: (...args: string[]) => Promise<string>;
+let kubectl: (...args: string[]) => Promise<string>;
+let folder: string;
+let render: (...sets: string[]) => Promise<ManifestObject[]>;
+
+beforeAll(async () => {
+  const admin = ['--kubeconfig', inject('kubeconfig')];
+  const programs = await ensureKubernetes();
+  helm = (...args) => command(programs('helm'), [...args, ...admin, '-n', NAMESPACE]);
+  kubectl = (...args) => command(programs('kubectl'), [...admin, ...args]);
+  render = async (...sets) =>
+    parse(await helm('template', 'fairlead', CHART, ...sets.flatMap((assignment) => ['--set', assignment])));
+  folder = await mkdtemp(join(tmpdir(), 'fairlead-chart-'));
+  await kubectl('create', 'namespace', NAMESPACE);
+  await kubectl('label', 'namespace', NAMESPACE, 'pod-security.kubernetes.io/enforce=restricted');
+});
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true });
+  await kubectl('delete', 'namespace', NAMESPACE, '--wait=false');
+});
+
+const podSpec = (objects: readonly ManifestObject[]) => find(objects, 'Deployment').spec.template.spec;
+const operatorArgs = (objects: readonly ManifestObject[]) => podSpec(objects).containers[0]?.args ?? [];
+
+describe('the chart', () => {
+  test('has no finding of helm lint', async () => {
+    expect(await helm('lint', CHART, '--strict')).toContain('0 chart(s) failed');
+  });
+
+  test.each([
+    ['replica=3', 'replica'],
+    ['replicas=many', 'replicas'],
+    ['logLevel=loud', 'logLevel'],
+    ['image.digest=sha256:short', 'digest'],
+    ['watchNamespaces={A_b}', 'watchNamespaces'],
+    ['metrics.serviceMonitor.interval=30', 'interval'],
+  ])('refuses the value %s by name', async (value, field) => {
+    await expect(render(value)).rejects.toThrow(field);
+  });
+
+  test('runs pods that the Restricted level admits', async () => {
+    const pod = {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'operator', namespace: NAMESPACE },
+      spec: podSpec(await render()),
+    };
+    const { serviceAccountName, ...spec } = pod.spec;
+    expect(serviceAccountName).toBe('fairlead');
+    const path = join(folder, 'pod.json');
+    await writeFile(path, JSON.stringify({ ...pod, spec }));
+    await kubectl('create', 'serviceaccount', 'default', '-n', NAMESPACE).catch(() => undefined);
+    expect(await kubectl('create', '--dry-run=server', '-f', path)).toContain('pod/operator created');
+  });
+
+  test('names images by digest where one is given', async () => {
+    const digest = `sha256:${'c'.repeat(64)}`;
+    const objects = await render('image.repository=r/fairlead', `image.digest=${digest}`, `cudaImage.digest=${digest}`);
+    expect(podSpec(objects).containers[0]?.image).toBe(`r/fairlead@${digest}`);
+    expect(operatorArgs(objects)).toContain(`--server-image=r/fairlead@${digest}`);
+    expect(operatorArgs(objects)).toContain(`--server-image-cuda=r/fairlead@${digest}`);
+  });
+
+  test('takes the CUDA image from beside the CPU image', async () => {
+    const args = operatorArgs(await render('image.repository=r/fairlead', 'image.tag=1.2'));
+    expect(args).toContain('--server-image=r/fairlead:1.2');
+    expect(args).toContain('--server-image-cuda=r/fairlead:1.2-cuda');
+  });
+
+  test('makes a ServiceMonitor only where asked', async () => {
+    const kinds = async (...sets: string[]) => (await render(...sets)).map((object) => object.kind);
+    expect(await kinds()).not.toContain('ServiceMonitor');
+    expect(await kinds('metrics.serviceMonitor.enabled=true', 'metrics.service.enabled=false')).toEqual(
+      expect.arrayContaining(['ServiceMonitor', 'Service']),
+    );
+  });
+});
+
+describe('rights', () => {
+  test('are those of config/rbac', async () => {
+    const source = parse(await readFile(join(CONFIG, 'rbac/operator-role.yaml'), 'utf8'));
+    expect(find(await render(), 'ClusterRole', '-operator').rules).toEqual(source[0]?.rules);
+  });
+
+  test('reach no Secret and nothing by wildcard', async () => {
+    const rules = (await render()).flatMap((object) => object.rules ?? []);
+    const words = rules.flatMap(({ apiGroups, resources, verbs }) => [...apiGroups, ...resources, ...verbs]);
+    expect(words).not.toContain('*');
+    expect(words).not.toContain('secrets');
+  });
+
+  test('are confined to the watched namespaces', async () => {
+    const objects = await render('watchNamespaces={shop,bank}', 'rbac.aggregate=false');
+    expect(objects.filter(({ kind }) => kind.startsWith('ClusterRole'))).toEqual([]);
+    const roles = objects.filter(({ kind, metadata }) => kind === 'Role' && metadata.name === 'fairlead-operator');
+    expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(['shop', 'bank']);
+    expect(operatorArgs(objects)).toContain('--namespaces=shop,bank');
+  });
+});
+
+test('the chart and config/ install the same operator', async () => {
+  const chart = podSpec(await render('crds.install=false'));
+  const kustomize = podSpec(parse(await kubectl('kustomize', join(CONFIG, 'default'))));
+  const { topologySpreadConstraints: _chart, ...own } = chart;
+  const { topologySpreadConstraints: _kustomize, ...other } = kustomize;
+  expect(other).toEqual(own);
+});
+
+describe('a release on a real API server', () => {
+  const definition = 'crd/modeldeployments.fairlead.dev';
+  const may = async (...question: string[]) =>
+    (
+      await kubectl(
+        ...['auth', 'can-i', ...question, '-n', 'default'],
+        `--as=system:serviceaccount:${NAMESPACE}:fairlead`,
+      ).catch(() => 'no')
+    ).trim();
+  const columns = async () => {
+    const path = '{.spec.versions[0].additionalPrinterColumns[*].name}';
+    return (await kubectl('get', definition, '-o', `jsonpath=${path}`)).split(' ');
+  };
+
+  test('installs, also over definitions that were there before', async () => {
+    const former = join(folder, 'former');
+    await cp(CHART, former, { recursive: true });
+    const template = join(former, 'templates/crds/fairlead.dev_modeldeployments.yaml');
+    const text = await readFile(template, 'utf8');
+    await writeFile(template, text.replace('- name: Verdict', '- name: Judgement'));
+    await helm('install', 'fairlead', former, '--set', 'replicas=0', '--take-ownership', '--force-conflicts');
+    expect(await columns()).toContain('Judgement');
+  });
+
+  test('gives the operator what it needs', async () => {
+    expect(await may('patch', 'modeldeployments.fairlead.dev', '--subresource=status')).toBe('yes');
+    expect(await may('patch', 'deployments.apps')).toBe('yes');
+    expect(await may('create', 'events.events.k8s.io')).toBe('yes');
+  });
+
+  test('gives the operator nothing more', async () => {
+    expect(await may('get', 'secrets')).toBe('no');
+    expect(await may('update', 'modeldeployments.fairlead.dev')).toBe('no');
+    expect(await may('update', 'leases.coordination.k8s.io')).toBe('no');
+    expect(await may('create', 'pods')).toBe('no');
+  });
+
+  test('upgrades definitions', async () => {
+    await helm('upgrade', 'fairlead', CHART, '--set', 'replicas=0');
+    expect(await columns()).toContain('Verdict');
+    expect(await columns()).not.toContain('Judgement');
+  });
+
+  test('leaves definitions, and so all models, when it is uninstalled', async () => {
+    await helm('uninstall', 'fairlead');
+    expect(await columns()).toContain('Ready');
+  });
+});

@@ -137,7 +137,7 @@ function connectionFailure(error: unknown, url: URL | undefined, signal: AbortSi
   if (signal.aborted || error instanceof TransientError || error instanceof LoadFailure) return error;
   const code = errorCode(error);
   const words = CONNECTION_ERRORS[code] ?? (error instanceof errors.UndiciError ? error.message : String(error));
-  return new TransientError(url === undefined ? words : `${shown(url)}: ${words}`, { cause: error });
+  return new TransientError(url === undefined ? words : `${url.host}: ${words}`, { cause: error });
 }
 
 function errorCode(error: unknown): string {

@@ -1,0 +1,48 @@
+import { writeFile } from 'node:fs/promises';
+import { Command } from 'commander';
+import { environment } from '../options.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { LoadFailure } from './models/failure.ts';
+import { resolveModel } from './models/resolve-model.ts';
+
+/** The kubelet keeps 4096 bytes of a termination message; a message longer than this is cut. */
+const MAX_MESSAGE_LENGTH = 3000;
+
+interface ResolveFlags {
+  readonly uri: string;
+  readonly endpoint?: string;
+  readonly pvcRoot: string;
+  readonly terminationLog: string;
+}
+
+/** `fairlead resolve`: its result is the last line of stdout, and the container's termination message. */
+export const command = new Command('resolve')
+  .description('Read a model once and print its digest and size as JSON; nothing is kept')
+  .requiredOption('--uri <uri>', 'the model: file://, pvc://, http(s)://, s3:// or oci://')
+  .option('--endpoint <url>', 'endpoint of an S3-compatible store or of a registry')
+  .option('--pvc-root <path>', 'where claims are mounted', '/mnt/pvc')
+  .option('--termination-log <path>', 'also write the result there', environment.terminationLogPath)
+  .action(resolve);
+
+async function resolve({ uri, endpoint, pvcRoot, terminationLog }: ResolveFlags): Promise<void> {
+  const logger = createLogger('warn', { role: 'resolve' });
+  const stop = new AbortController();
+  process.once('SIGTERM', () => stop.abort(new Error('Stopped by SIGTERM')));
+  process.once('SIGINT', () => stop.abort(new Error('Stopped by SIGINT')));
+  const credentials = environment.modelCredentials;
+  const result = await resolveModel({ uri, endpoint, pvcRoot, credentials, logger, signal: stop.signal }).catch(
+    (error: unknown) => {
+      process.exitCode = 1;
+      const reason = error instanceof LoadFailure ? error.reason : 'LoadFailed';
+      const message = error instanceof Error ? error.message : String(error);
+      return { reason, message: message.slice(0, MAX_MESSAGE_LENGTH) };
+    },
+  );
+  const line = `${JSON.stringify(result)}\n`;
+  process.stdout.write(line);
+  // The kubelet makes the default file; outside a pod it is not ours to make.
+  const flag = terminationLog === environment.terminationLogPath ? 'r+' : 'w';
+  await writeFile(terminationLog, line, { flag }).catch((error: unknown) => {
+    logger.debug('No termination log was written', { terminationLog, error: String(error) });
+  });
+}

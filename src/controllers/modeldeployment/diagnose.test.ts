@@ -128,45 +128,49 @@ describe('a pod that is not ready is explained', () => {
     },
   ];
   test.each(cases)('$rule', ({ pod: input, reason, kind, says }) => {
-    const found = diagnose(undefined, [input], 1);
+    const [found] = diagnose(undefined, [input], 1);
     expect(found).toMatchObject({ reason, kind });
     expect(found?.message).toContain(says);
   });
 
   test('and the message says how many of how many', () => {
     const broken = ended({ exitCode: 1, message: '{"reason":"LoadFailed","message":"bad"}' });
-    expect(diagnose(undefined, [ready, broken, broken], 3)?.message).toBe('2 of 3 pods: bad');
+    expect(diagnose(undefined, [ready, broken, broken], 3)[0]?.message).toBe('2 of 3 pods: bad');
   });
 });
 
 describe('pods that were never made are explained', () => {
   test('by the quota, with its numbers and without the random name of the pod', () => {
-    const message = 'pods "churn-1-x7k" is forbidden: exceeded quota: gpu, requested: gpu=1, used: gpu=4, limited: gpu=4';
-    const found = diagnose(refused(message), [], 2);
+    const message =
+      'pods "churn-1-x7k" is forbidden: exceeded quota: gpu, requested: gpu=1, used: gpu=4, limited: gpu=4';
+    const [found] = diagnose(refused(message), [], 2);
     expect(found).toMatchObject({ reason: 'QuotaExceeded', kind: 'capacity' });
     expect(found?.message).toMatch(/^exceeded quota: gpu, requested: gpu=1, used: gpu=4, limited: gpu=4/);
   });
   test('by the ServiceAccount that does not exist', () => {
     const message = 'pods "churn-1-" is forbidden: error looking up service account a/b: serviceaccount "b" not found';
-    expect(diagnose(refused(message), [], 1)?.reason).toBe('ServiceAccountNotFound');
+    expect(diagnose(refused(message), [], 1)[0]?.reason).toBe('ServiceAccountNotFound');
   });
   test('by whatever else forbids them', () => {
     const message = 'pods "churn-1-x7k" is forbidden: violates PodSecurity "restricted:latest": hostPath volumes';
-    expect(diagnose(refused(message), [], 1)?.reason).toBe('PodForbidden');
+    expect(diagnose(refused(message), [], 1)[0]?.reason).toBe('PodForbidden');
   });
 });
 
 describe('nothing is said', () => {
-  test('about ready pods', () => expect(diagnose(undefined, [ready], 1)).toBeUndefined());
+  test('about ready pods', () => expect(diagnose(undefined, [ready], 1)).toEqual([]));
   test('about pods that are ending', () => {
-    expect(diagnose(undefined, [pod({}, { deletionTimestamp: '2026-01-01T00:00:00Z' })], 1)).toBeUndefined();
+    expect(diagnose(undefined, [pod({}, { deletionTimestamp: '2026-01-01T00:00:00Z' })], 1)).toEqual([]);
   });
 });
 
-test('of several causes the one that needs a person is told', () => {
+test('of several causes the one that needs a person is told first', () => {
   const image = withContainer({ state: { waiting: { reason: 'ErrImagePull', message: 'x' } } });
   const loading = withContainer({ state: { running: {} } });
-  expect(diagnose(undefined, [loading, image, loading], 3)).toMatchObject({ reason: 'ImagePullFailed' });
+  expect(diagnose(undefined, [loading, image, loading], 3).map(({ message }) => message)).toEqual([
+    '1 of 3 pods: image example.com/x:1 cannot be pulled: x',
+    '2 of 3 pods: the model is being loaded',
+  ]);
 });
 
 test.each([

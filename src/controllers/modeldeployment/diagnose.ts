@@ -47,8 +47,8 @@ export function loadFailure(
   terminationMessage: string | undefined,
 ): { readonly reason: LoadFailureReason; readonly message: string } | undefined {
   const value = parseObject(terminationMessage);
-  const reason = LOAD_FAILURE_REASONS.find((known) => known === value?.['reason']);
-  const message = value?.['message'];
+  const reason = LOAD_FAILURE_REASONS.find((known) => known === value?.reason);
+  const message = value?.message;
   return reason !== undefined && typeof message === 'string' ? { reason, message } : undefined;
 }
 
@@ -98,7 +98,7 @@ export function diagnosePod(pod: Pod): Diagnosis | undefined {
   }
   const containers = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
   const found = containers.map(diagnoseContainer).filter((each) => each !== undefined);
-  return worst(found) ?? diagnosis('Starting', 'the pod is being started');
+  return sorted(found)[0] ?? diagnosis('Starting', 'the pod is being started');
 }
 
 export function isReady(pod: Pod): boolean {
@@ -158,25 +158,36 @@ function tail(text: string): string {
   return text.length <= limit ? text : `... ${text.slice(-limit)}`;
 }
 
-function worst(found: readonly Diagnosis[]): Diagnosis | undefined {
-  return [...found].sort((a, b) => PRIORITY.indexOf(a.reason) - PRIORITY.indexOf(b.reason))[0];
+function sorted(found: readonly Diagnosis[]): readonly Diagnosis[] {
+  return [...found].sort((a, b) => PRIORITY.indexOf(a.reason) - PRIORITY.indexOf(b.reason));
 }
 
 /**
- * The one cause that is told for the pods of a revision: the worst kind, and of that the one that most pods share.
+ * Why the pods of a revision are not all ready: one entry a reason, the worst first, each with how many pods share it
+ * and the sentence that most of them have.
  * @param wanted pods that the revision should have
- * @returns undefined when every pod that exists is ready and none is missing for a known cause
+ * @returns empty when every pod that exists is ready and none is missing for a known cause
  */
-export function diagnose(deployment: Deployment | undefined, pods: readonly Pod[], wanted: number): Diagnosis | undefined {
-  const found = pods.map(diagnosePod).filter((each) => each !== undefined);
+export function diagnose(
+  deployment: Deployment | undefined,
+  pods: readonly Pod[],
+  wanted: number,
+): readonly Diagnosis[] {
+  const byReason = Map.groupBy(
+    pods.map(diagnosePod).filter((each) => each !== undefined),
+    ({ reason }) => reason,
+  );
+  const found = [...byReason.values()].flatMap((same) => {
+    const [first] = same;
+    if (first === undefined) return [];
+    return [{ ...first, message: `${same.length} of ${Math.max(wanted, same.length)} pods: ${commonest(same)}` }];
+  });
   const refused = creationFailure(deployment?.status?.conditions);
-  const first = worst(refused === undefined ? found : [...found, refused]);
-  if (first === undefined || first === refused) return first;
-  const counts = new Map<string, number>();
-  for (const { reason, message } of found) {
-    if (reason === first.reason) counts.set(message, (counts.get(message) ?? 0) + 1);
-  }
-  const total = [...counts.values()].reduce((sum, count) => sum + count, 0);
-  const [text] = [...counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1))[0] ?? [first.message];
-  return { ...first, message: `${total} of ${Math.max(wanted, total)} pods: ${text}` };
+  return sorted(refused === undefined ? found : [...found, refused]);
+}
+
+function commonest(found: readonly Diagnosis[]): string {
+  const counts = Map.groupBy(found, ({ message }) => message);
+  const [text] = [...counts].sort(([a, n], [b, m]) => m.length - n.length || (a < b ? -1 : 1))[0] ?? [''];
+  return text;
 }

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { planRecreate, planRolling, podCount, type RevisionReplicas, type RollingState, rollingLimits } from './rolling.ts';
+import {
+  planRecreate,
+  planRolling,
+  podCount,
+  type RevisionReplicas,
+  type RollingState,
+  rollingLimits,
+} from './rolling.ts';
 
 const target = (replicas: number, ready: number): RevisionReplicas => ({ revision: 'new', replicas, ready });
 const old = (replicas: number, ready: number, revision = 'old'): RevisionReplicas => ({ revision, replicas, ready });
@@ -95,6 +102,7 @@ describe('a step of a rolling update', () => {
       target: revision('target'),
       old: fc.tuple(revision('a'), revision('b')),
     })
+    .map((state): RollingState => state)
     .filter(({ maxSurge, maxUnavailable }) => maxSurge + maxUnavailable > 0);
 
   /** What is ready after ReplicaSets followed the plan: they remove unready pods first and new pods start unready. */

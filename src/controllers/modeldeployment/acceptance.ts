@@ -1,0 +1,78 @@
+/** What the schema and its CEL rules cannot refuse. */
+import { MODEL_ROOT, PVC_ROOT } from '../../api/names.ts';
+import type { ModelDeployment } from '../kinds.ts';
+
+export interface Refusal {
+  readonly reason: 'InvalidModelUri' | 'ExamplesTooLarge' | 'InvalidPod' | 'InvalidSpec' | 'NameConflict';
+  readonly message: string;
+}
+
+/** Linux takes at most 128 KiB for one environment variable, its name and the final NUL included. */
+export const MAX_VARIABLE_BYTES = 131_072;
+
+const CLAIM = /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/;
+
+/** A claim and the path in it, of `pvc://CLAIM/PATH`; undefined for another scheme. */
+export function claimOf(uri: string): { readonly claim: string; readonly path: string } | undefined {
+  const match = /^pvc:\/\/([^/]+)\/(.*)$/.exec(uri);
+  return match === null ? undefined : { claim: match[1] ?? '', path: match[2] ?? '' };
+}
+
+/** @returns a sentence when the URI cannot be served from */
+function uriProblem(uri: string): string | undefined {
+  const claim = claimOf(uri);
+  if (claim !== undefined && !CLAIM.test(claim.claim)) {
+    return `${uri}: "${claim.claim}" cannot be the name of a PersistentVolumeClaim (lower-case letters, digits, - and .)`;
+  }
+  const path = claim?.path ?? (uri.startsWith('file://') ? uri.slice('file://'.length) : undefined);
+  if (path?.split('/').includes('..') === true) return `${uri}: the path must not contain ".."`;
+  return undefined;
+}
+
+/** @param resolvedUri the place of the model when it came from a registry, whose objects have their own rules */
+export function uriRefusal(uri: string | undefined): Refusal | undefined {
+  const problem = uri === undefined ? undefined : uriProblem(uri);
+  return problem === undefined ? undefined : { reason: 'InvalidModelUri', message: problem };
+}
+
+/** Why the object cannot be acted on before anything is looked at, or undefined. */
+export function refusal({ spec }: ModelDeployment): Refusal | undefined {
+  return uriRefusal(spec.model.uri) ?? mountRefusal(spec.pod?.volumeMounts) ?? selectorRefusal(spec);
+}
+
+function mountRefusal(mounts: readonly { readonly mountPath: string }[] | undefined): Refusal | undefined {
+  for (const { mountPath } of mounts ?? []) {
+    const path = mountPath.replace(/\/+$/, '');
+    const taken = ['/tmp', MODEL_ROOT, PVC_ROOT].find((own) => path === own || path.startsWith(`${own}/`));
+    if (taken !== undefined) {
+      return {
+        reason: 'InvalidPod',
+        message: `pod.volumeMounts: ${mountPath} is in ${taken}, which Fairlead mounts itself`,
+      };
+    }
+  }
+  return undefined;
+}
+
+function selectorRefusal({ pod, accelerator }: ModelDeployment['spec']): Refusal | undefined {
+  for (const [label, value] of Object.entries(accelerator?.nodeSelector ?? {})) {
+    const other = pod?.nodeSelector?.[label];
+    if (other !== undefined && other !== value) {
+      return {
+        reason: 'InvalidPod',
+        message: `accelerator.nodeSelector asks for ${label}=${value} and pod.nodeSelector for ${label}=${other}`,
+      };
+    }
+  }
+  return undefined;
+}
+
+/** @param configBytes size of the server's configuration, which carries the examples */
+export function sizeRefusal(variable: string, value: string): Refusal | undefined {
+  const bytes = Buffer.byteLength(variable) + Buffer.byteLength(value) + 2;
+  if (bytes <= MAX_VARIABLE_BYTES) return undefined;
+  return {
+    reason: 'ExamplesTooLarge',
+    message: `model.examples make the configuration of the server ${bytes} bytes; ${MAX_VARIABLE_BYTES} are possible: give fewer or smaller examples`,
+  };
+}

@@ -1,0 +1,95 @@
+/**
+ * Bounds of the revisions' HorizontalPodAutoscalers. The autoscalers own the counts; a rollout steers them by their
+ * bounds alone. While two revisions share the load, at most one of them may grow beyond what the plan gives it, and the
+ * maxima add up to no more than the user's maximum and the surge.
+ */
+
+import { type Revision, ROLLOUT_REPLICAS } from './revision.ts';
+import type { RollingPlan } from './rolling.ts';
+
+export interface AutoscalerBounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+
+function remembered(revision: Revision | undefined): number | undefined {
+  const text = revision?.autoscaler?.metadata.annotations?.[ROLLOUT_REPLICAS];
+  const count = text === undefined ? Number.NaN : Number(text);
+  return Number.isInteger(count) && count > 0 ? count : undefined;
+}
+
+/** Whether the revision is still taking over from others, though none of them may be left. */
+export function isTakingOver(target: Revision | undefined): boolean {
+  const count = remembered(target);
+  return target !== undefined && count !== undefined && target.ready < count;
+}
+
+/**
+ * The replicas that the old revisions had when the rollout began: what the target must reach before they are gone.
+ * Remembered on the target's autoscaler, or on that of the target before it when the spec changed mid-way.
+ */
+export function frozenReplicas(
+  range: AutoscalerBounds,
+  target: Revision | undefined,
+  old: readonly Revision[],
+): number {
+  const known = remembered(target) ?? old.map(remembered).find((count) => count !== undefined);
+  const count = known ?? sum(old.map(({ replicas }) => replicas));
+  return Math.min(range.max, Math.max(range.min, count));
+}
+
+/**
+ * Replicas that the plan of this step works towards: the frozen count, or more where load made the autoscalers grow
+ * since, so that a rollout never takes away capacity that is needed.
+ */
+export function steeredReplicas(
+  range: AutoscalerBounds,
+  frozen: number,
+  current: readonly number[],
+  maxSurge: number,
+): number {
+  return Math.min(range.max, Math.max(frozen, sum(current) - maxSurge));
+}
+
+export interface SteeringInput {
+  readonly range: AutoscalerBounds;
+  readonly frozen: number;
+  readonly steered: number;
+  readonly plan: RollingPlan;
+  readonly targetReady: number;
+  /** Replicas of the old revisions now, newest first. */
+  readonly old: readonly { readonly revision: string; readonly replicas: number }[];
+}
+
+export interface Steering {
+  /** Also while the target has no replicas yet: an autoscaler rests then, and remembers the frozen count. */
+  readonly target: AutoscalerBounds;
+  /** Of the old revisions that keep replicas. */
+  readonly old: ReadonlyMap<string, AutoscalerBounds>;
+}
+
+/**
+ * Bounds for one step of a rollout. Room to grow goes to the target once it serves, and to the largest old revision
+ * before that; an old revision that is to shrink gets its planned count as its maximum, or its autoscaler would not let go.
+ */
+export function steer({ range, frozen, steered, plan, targetReady, old }: SteeringInput): Steering {
+  const headroom = Math.max(0, range.max - steered);
+  const keeping = old.filter(({ revision }) => (plan.old.get(revision) ?? 0) > 0);
+  const growing =
+    targetReady > 0
+      ? undefined
+      : keeping.reduce<(typeof keeping)[number] | undefined>(
+          (largest, each) => (largest === undefined || each.replicas > largest.replicas ? each : largest),
+          undefined,
+        );
+  const bounds = new Map<string, AutoscalerBounds>();
+  for (const each of keeping) {
+    const planned = plan.old.get(each.revision) ?? 0;
+    const max = planned + (each === growing ? headroom : 0);
+    bounds.set(each.revision, { min: Math.min(planned, frozen), max });
+  }
+  const min = Math.max(1, plan.target);
+  return { target: { min, max: min + (growing === undefined ? headroom : 0) }, old: bounds };
+}

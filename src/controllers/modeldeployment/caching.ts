@@ -1,0 +1,143 @@
+/** What the caches keep of Kubernetes' objects: a cluster has many, and little of each is ever read. */
+
+import { LABELS } from '../../api/names.ts';
+import type { Watch } from '../../runtime/reconcile-context.ts';
+import { type KubeObject, type ObjectMeta, objectKey } from '../../runtime/types.ts';
+import {
+  AUTOSCALERS,
+  type ContainerStatus,
+  DEPLOYMENTS,
+  type Deployment,
+  DISRUPTION_BUDGETS,
+  type HorizontalPodAutoscaler,
+  JOBS,
+  type Job,
+  PODS,
+  type Pod,
+  SERVICE_ACCOUNTS,
+  SERVICES,
+} from '../resources.ts';
+import { MANAGED_BY } from './children.ts';
+import { BY_MODEL_DEPLOYMENT } from './phases/observe.ts';
+
+const OURS = { [LABELS.managedBy]: MANAGED_BY };
+
+/** Objects whose names users could take too are all watched, so that one of theirs is never taken for ours. */
+const identityOnly = <T extends KubeObject>(object: T): T => {
+  const { apiVersion, kind } = object;
+  if (object.metadata.labels?.[LABELS.managedBy] === MANAGED_BY) {
+    return { apiVersion, kind, metadata: object.metadata } as T;
+  }
+  const { name, namespace, uid, resourceVersion, ownerReferences } = object.metadata;
+  const metadata: ObjectMeta = {
+    name,
+    ...(namespace && { namespace }),
+    ...(uid && { uid }),
+    ...(resourceVersion && { resourceVersion }),
+    ...(ownerReferences && { ownerReferences }),
+  };
+  return { apiVersion, kind, metadata } as T;
+};
+
+export const watchServices: Watch = { resource: SERVICES, transform: identityOnly };
+export const watchServiceAccounts: Watch = { resource: SERVICE_ACCOUNTS, transform: identityOnly };
+export const watchDisruptionBudgets: Watch = { resource: DISRUPTION_BUDGETS, transform: identityOnly };
+
+export const watchDeployments: Watch<Deployment> = {
+  resource: DEPLOYMENTS,
+  selector: OURS,
+  transform: ({ apiVersion, kind, metadata, spec, status }) => {
+    const containers = spec?.template?.spec?.containers?.map(({ name, image }) => ({ name, ...(image && { image }) }));
+    const { observedGeneration, replicas, readyReplicas, conditions } = status ?? {};
+    const failure = conditions?.filter(({ type }) => type === 'ReplicaFailure');
+    return {
+      apiVersion,
+      kind,
+      metadata,
+      spec: {
+        ...(spec?.replicas !== undefined && { replicas: spec.replicas }),
+        ...(containers && { template: { spec: { containers } } }),
+      },
+      status: {
+        ...(observedGeneration !== undefined && { observedGeneration }),
+        ...(replicas !== undefined && { replicas }),
+        ...(readyReplicas !== undefined && { readyReplicas }),
+        ...(failure && failure.length > 0 && { conditions: failure }),
+      },
+    };
+  },
+};
+
+export const watchAutoscalers: Watch<HorizontalPodAutoscaler> = {
+  resource: AUTOSCALERS,
+  selector: OURS,
+  transform: ({ apiVersion, kind, metadata }) => ({ apiVersion, kind, metadata }),
+};
+
+export const watchJobs: Watch<Job> = {
+  resource: JOBS,
+  selector: OURS,
+  transform: ({ apiVersion, kind, metadata, status }) => ({
+    apiVersion,
+    kind,
+    metadata,
+    ...(status?.conditions && { status: { conditions: status.conditions } }),
+  }),
+};
+
+const container = ({ name, image, ready, restartCount, state, lastState }: ContainerStatus): ContainerStatus => ({
+  name,
+  ...(ready !== undefined && { ready }),
+  // A container that is ready has nothing to explain.
+  ...(ready !== true && {
+    ...(image && { image }),
+    ...(restartCount !== undefined && { restartCount }),
+    ...(state && { state }),
+    ...(lastState && { lastState }),
+  }),
+});
+
+const POD_CONDITIONS = new Set(['PodScheduled', 'Ready']);
+
+/** A pod without what only the kubelet and the scheduler need. */
+export function slimPod({ apiVersion, kind, metadata, status }: Pod): Pod {
+  const { name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels, ownerReferences } =
+    metadata;
+  return {
+    apiVersion,
+    kind,
+    metadata: {
+      name,
+      ...(namespace && { namespace }),
+      ...(uid && { uid }),
+      ...(resourceVersion && { resourceVersion }),
+      ...(creationTimestamp && { creationTimestamp }),
+      ...(deletionTimestamp && { deletionTimestamp }),
+      ...(labels && { labels }),
+      ...(ownerReferences && { ownerReferences }),
+    },
+    ...(status && {
+      status: {
+        ...(status.phase && { phase: status.phase }),
+        ...(status.reason && { reason: status.reason }),
+        ...(status.message && { message: status.message }),
+        ...(status.conditions && { conditions: status.conditions.filter(({ type }) => POD_CONDITIONS.has(type)) }),
+        ...(status.initContainerStatuses && { initContainerStatuses: status.initContainerStatuses.map(container) }),
+        ...(status.containerStatuses && { containerStatuses: status.containerStatuses.map(container) }),
+      },
+    }),
+  };
+}
+
+/** The key of the ModelDeployment whose pod it is. */
+export function ownerKeyOf(pod: Pod): readonly string[] {
+  const name = pod.metadata.labels?.[LABELS.modelDeployment];
+  return name === undefined ? [] : [objectKey({ namespace: pod.metadata.namespace, name })];
+}
+
+export const watchPods: Watch<Pod> = {
+  resource: PODS,
+  selector: OURS,
+  transform: slimPod,
+  indexes: { [BY_MODEL_DEPLOYMENT]: ownerKeyOf },
+};

@@ -1,0 +1,123 @@
+/** The objects around the pods of a ModelDeployment, as they should be. */
+import { ANNOTATIONS, LABELS, PORTS } from '../../api/names.ts';
+import type { ModelDeploymentSpec } from '../../api/v1alpha1/model-deployment.ts';
+import type { DesiredObject } from '../../runtime/apply.ts';
+import type { AutoscalerBounds } from './autoscaling.ts';
+import { COMPONENT_LABEL, childMetadata, type Owner, serverSelector } from './children.ts';
+import { usesGpu } from './pod.ts';
+import { REVISION_ANNOTATIONS, ROLLOUT_REPLICAS, shortHash } from './revision.ts';
+import { type ServerPodInput, serverPodTemplate } from './server-pod.ts';
+
+export interface DeploymentInput extends ServerPodInput {
+  /** What the user wrote about the model, as `sourceHash` has it. */
+  readonly source: string;
+  /** Absent where the count is another's: an autoscaler's, or that of the scale subresource. */
+  readonly replicas: number | undefined;
+}
+
+/** The Deployment of a revision. Its pod template never changes; only the count of its replicas does. */
+export function desiredDeployment(input: DeploymentInput): DesiredObject {
+  const { owner, spec, revision, model, image, source, replicas } = input;
+  const template = serverPodTemplate(input);
+  return {
+    metadata: childMetadata(
+      owner,
+      revision,
+      { [LABELS.revision]: revision },
+      {
+        [ANNOTATIONS.modelSource]: source,
+        [ANNOTATIONS.modelUri]: model.uri,
+        [ANNOTATIONS.modelSha256]: model.sha256,
+        ...(model.version && { [ANNOTATIONS.modelVersion]: model.version }),
+        [REVISION_ANNOTATIONS.runtimeImage]: image,
+        [REVISION_ANNOTATIONS.templateHash]: shortHash(template),
+      },
+    ),
+    spec: {
+      ...(replicas !== undefined && { replicas }),
+      revisionHistoryLimit: 1,
+      selector: { matchLabels: { [LABELS.revision]: revision, [COMPONENT_LABEL]: 'server' } },
+      strategy:
+        spec.rollout.strategy === 'Recreate'
+          ? { type: 'Recreate' }
+          : { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: 0 } },
+      template,
+    },
+  };
+}
+
+/** One address for all revisions: a rollout moves pods, not clients. */
+export function desiredService(owner: Owner, spec: ModelDeploymentSpec): DesiredObject {
+  const declared = spec.runtime?.container;
+  const hasGrpc = declared === undefined || declared.ports.grpc !== undefined;
+  const port = ({ name, service }: { readonly name: string; readonly service: number }, appProtocol?: string) => ({
+    name,
+    port: service,
+    targetPort: name,
+    protocol: 'TCP',
+    ...(appProtocol && { appProtocol }),
+  });
+  return {
+    metadata: childMetadata(owner, owner.name),
+    spec: {
+      type: 'ClusterIP',
+      selector: serverSelector(owner),
+      ports: [port(PORTS.http, 'http'), ...(hasGrpc ? [port(PORTS.grpc, 'kubernetes.io/h2c')] : [])],
+    },
+  };
+}
+
+/** Undefined where the user names one of their own. */
+export function desiredServiceAccount(owner: Owner, spec: ModelDeploymentSpec): DesiredObject | undefined {
+  if (spec.pod?.serviceAccountName !== undefined) return undefined;
+  return { metadata: childMetadata(owner, owner.name), automountServiceAccountToken: false };
+}
+
+/** Undefined for a single replica: a budget could only forbid that its node is ever drained, or say nothing. */
+export function desiredDisruptionBudget(owner: Owner, replicas: number): DesiredObject | undefined {
+  if (replicas <= 1) return undefined;
+  return {
+    metadata: childMetadata(owner, owner.name),
+    spec: { maxUnavailable: 1, selector: { matchLabels: serverSelector(owner) } },
+  };
+}
+
+/** Percent of the memory request to aim at; none on GPUs, where host memory says nothing about load. */
+function memoryTarget(spec: ModelDeploymentSpec): number | undefined {
+  const { autoscaling, resources } = spec;
+  if (autoscaling?.memory !== undefined) return autoscaling.memory;
+  const hasRequest = (resources?.requests?.memory ?? resources?.limits?.memory) !== undefined;
+  return usesGpu(spec) || !hasRequest ? undefined : 80;
+}
+
+/** @param rolloutReplicas count to remember while the revision takes over from others */
+export function desiredAutoscaler(
+  owner: Owner,
+  spec: ModelDeploymentSpec & { readonly autoscaling: NonNullable<ModelDeploymentSpec['autoscaling']> },
+  revision: string,
+  bounds: AutoscalerBounds,
+  rolloutReplicas: number | undefined,
+): DesiredObject {
+  const utilization = (name: string, averageUtilization: number) => ({
+    type: 'Resource',
+    resource: { name, target: { type: 'Utilization', averageUtilization } },
+  });
+  const memory = memoryTarget(spec);
+  return {
+    metadata: childMetadata(
+      owner,
+      revision,
+      { [LABELS.revision]: revision },
+      rolloutReplicas === undefined ? undefined : { [ROLLOUT_REPLICAS]: String(rolloutReplicas) },
+    ),
+    spec: {
+      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: revision },
+      minReplicas: bounds.min,
+      maxReplicas: bounds.max,
+      metrics: [
+        utilization('cpu', spec.autoscaling.cpu),
+        ...(memory === undefined ? [] : [utilization('memory', memory)]),
+      ],
+    },
+  };
+}

@@ -1,0 +1,85 @@
+/** Which bytes `spec.model` means: decided from the registry's objects and from what earlier revisions were pinned to. */
+import type { ModelSource } from '../../api/v1alpha1/model-source.ts';
+import { type Revision, sourceHash } from './revision.ts';
+import type { ResolvedModel } from './types.ts';
+
+export interface RegistryModel {
+  readonly spec: { readonly aliases?: Readonly<Record<string, string>> };
+}
+
+export interface RegistryVersion {
+  readonly metadata: { readonly name: string; readonly creationTimestamp?: string };
+  readonly spec: { readonly model: string; readonly version: string; readonly uri: string; readonly sha256?: string };
+}
+
+export interface Registry {
+  model(name: string): RegistryModel | undefined;
+  versions(model: string): readonly RegistryVersion[];
+}
+
+export type Resolution =
+  | { readonly kind: 'resolved'; readonly model: ResolvedModel }
+  /** Only a download tells the digest. */
+  | { readonly kind: 'digest-unknown'; readonly uri: string; readonly version?: string }
+  /** The registry does not have it. `pinned`: what the same reference meant before, and goes on meaning. */
+  | { readonly kind: 'missing'; readonly message: string; readonly pinned?: ResolvedModel };
+
+/** @param revisions newest first */
+export function resolveSource(source: ModelSource, registry: Registry, revisions: readonly Revision[]): Resolution {
+  const written = sourceHash(source);
+  const pinned = (matches: (model: ResolvedModel) => boolean) =>
+    revisions.find((revision) => revision.source === written && revision.model !== undefined && matches(revision.model))
+      ?.model;
+  if (source.uri !== undefined) {
+    const { uri, sha256 } = source;
+    if (sha256 !== undefined) return { kind: 'resolved', model: { uri, sha256 } };
+    const known = pinned(() => true);
+    return known === undefined ? { kind: 'digest-unknown', uri } : { kind: 'resolved', model: known };
+  }
+  const found = findVersion(source, registry);
+  if (typeof found === 'string') {
+    const known = pinned(() => true);
+    return { kind: 'missing', message: found, ...(known && { pinned: known }) };
+  }
+  const { uri, sha256, version } = found.spec;
+  if (sha256 !== undefined) return { kind: 'resolved', model: { uri, sha256, version } };
+  const known = pinned((model) => model.uri === uri && model.version === version);
+  return known === undefined ? { kind: 'digest-unknown', uri, version } : { kind: 'resolved', model: known };
+}
+
+/** The ModelVersion that a reference means, or a sentence that says what is missing and what there is. */
+function findVersion({ ref }: ModelSource, registry: Registry): RegistryVersion | string {
+  if (ref === undefined) return 'neither uri nor ref is given';
+  const wanted = ref.version ?? aliasTarget(ref.model, ref.alias ?? '', registry);
+  if (typeof wanted === 'object') return wanted.message;
+  const versions = registry.versions(ref.model);
+  const matching = versions.filter(({ spec }) => spec.version === wanted);
+  const by = ref.alias === undefined ? '' : `, which alias ${ref.alias} stands for,`;
+  return (
+    oldest(matching) ??
+    `version ${wanted} of Model ${ref.model}${by} has no ModelVersion; there are ${listed(versions.map(({ spec }) => spec.version))}`
+  );
+}
+
+function aliasTarget(name: string, alias: string, registry: Registry): string | { readonly message: string } {
+  const model = registry.model(name);
+  if (model === undefined) return { message: `Model ${name} does not exist in the namespace` };
+  const aliases = model.spec.aliases ?? {};
+  return (
+    aliases[alias] ?? {
+      message: `Model ${name} has no alias ${alias}; it has ${listed(Object.keys(aliases))}`,
+    }
+  );
+}
+
+/** Two objects may claim one version; the first made stays the one that is meant. */
+function oldest(versions: readonly RegistryVersion[]): RegistryVersion | undefined {
+  const age = ({ metadata }: RegistryVersion) => `${metadata.creationTimestamp ?? ''}/${metadata.name}`;
+  return [...versions].sort((a, b) => (age(a) < age(b) ? -1 : 1))[0];
+}
+
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return 'none';
+  const shown = [...names].sort().slice(0, 10);
+  return names.length > shown.length ? `${shown.join(', ')} and ${names.length - shown.length} more` : shown.join(', ');
+}

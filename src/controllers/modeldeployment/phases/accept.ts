@@ -1,0 +1,23 @@
+import { objectKey } from '../../../runtime/types.ts';
+import { SERVICE_ACCOUNTS, SERVICES } from '../../resources.ts';
+import { refusal } from '../acceptance.ts';
+import { desiredService, desiredServiceAccount } from '../desired.ts';
+import type { Phase } from './phase.ts';
+
+/** Refuses what the schema could not, and makes sure of the names that pods and clients depend on. */
+export const accept: Phase = async (scope, context) => {
+  const { object, owner } = scope;
+  scope.refusal = refusal(object);
+  if (scope.refusal !== undefined) return 'stop';
+  const account = desiredServiceAccount(owner, object.spec);
+  if (account !== undefined) await context.apply(SERVICE_ACCOUNTS, account);
+  else {
+    const name = object.spec.pod?.serviceAccountName ?? '';
+    if (context.cache.get(SERVICE_ACCOUNTS, objectKey({ namespace: owner.namespace, name })) === undefined) {
+      const message = `pod.serviceAccountName: ServiceAccount ${name} does not exist in the namespace: create it`;
+      scope.diagnoses = [{ kind: 'failed', reason: 'ServiceAccountNotFound', message }];
+    }
+  }
+  await context.apply(SERVICES, desiredService(owner, object.spec));
+  return 'continue';
+};

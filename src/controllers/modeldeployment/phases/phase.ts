@@ -1,0 +1,14 @@
+import type { ReconcileContext } from '../../../runtime/reconcile-context.ts';
+import type { Scope } from '../scope.ts';
+import type { RuntimeImages } from '../types.ts';
+
+/** What a phase may use: the runtime's context for this reconcile, and what the operator was started with. */
+export interface PhaseContext extends ReconcileContext {
+  readonly images: RuntimeImages;
+}
+
+/**
+ * One step of a reconcile: reads the scope, acts, and sets the fields of the scope that name it. `stop` ends the
+ * reconcile in good order: what is known goes into status. Throws what has to be tried again.
+ */
+export type Phase = (scope: Scope, context: PhaseContext) => Promise<'continue' | 'stop'>;

@@ -1,0 +1,168 @@
+/** The pods of a revision: the built-in server, or a container of the user's own beside a download of the model. */
+import type { V1Container, V1PodTemplateSpec, V1Probe, V1TopologySpreadConstraint } from '@kubernetes/client-node';
+import { LABELS, MODEL_ROOT, PORTS, PVC_ROOT, SERVER_CONTAINER } from '../../api/names.ts';
+import type { ServedModel, ServingConfig } from '../../api/serving-config.ts';
+import { durationMs } from '../../api/v1alpha1/duration.ts';
+import type { ModelDeploymentSpec } from '../../api/v1alpha1/model-deployment.ts';
+import { percentageShare } from '../../api/v1alpha1/percentage.ts';
+import { type RuntimeContainer, readinessPathOf } from '../../api/v1alpha1/runtime.ts';
+import { claimOf } from './acceptance.ts';
+import { childLabels, type Owner } from './children.ts';
+import { CONTAINER_SECURITY, fetchingContainer, mounts, podFrame, serverResources, usesGpu } from './pod.ts';
+import type { ResolvedModel } from './types.ts';
+
+export const CONFIG_VARIABLE = 'FAIRLEAD_SERVER_CONFIG';
+const MODEL_PATH_VARIABLE = 'FAIRLEAD_MODEL_PATH';
+/** Long enough for a server to fail its readiness, answer what it has, and end. */
+const TERMINATION_GRACE_SECONDS = 60;
+/** Endpoints take a moment to follow; a container that ends at once would lose requests. */
+const FOREIGN_DRAIN_SECONDS = 5;
+
+export interface ServerPodInput {
+  readonly owner: Owner;
+  readonly spec: ModelDeploymentSpec;
+  readonly revision: string;
+  readonly model: ResolvedModel;
+  /** Image of Fairlead, pinned for the revision. */
+  readonly image: string;
+}
+
+export function servingConfig({ owner, spec, model }: Omit<ServerPodInput, 'revision' | 'image'>): ServingConfig {
+  const { batching, cache } = spec.runtime ?? {};
+  const served: ServedModel = {
+    name: owner.name,
+    ...(model.version && { version: model.version }),
+    uri: model.uri,
+    sha256: model.sha256,
+    ...(spec.model.endpoint && { endpoint: spec.model.endpoint }),
+    ...(spec.model.examples && { examples: spec.model.examples }),
+    ...(batching && { batching: { maxBatchSize: batching.maxBatchSize, maxDelayMs: durationMs(batching.maxDelay) } }),
+    ...(cache && { cache: { maxEntries: cache.maxEntries, ttlMs: durationMs(cache.ttl) } }),
+  };
+  return {
+    models: [served],
+    device: usesGpu(spec) ? 'gpu' : 'cpu',
+    ...(spec.predictionLog && { predictionLog: { samplingRate: percentageShare(spec.predictionLog.sampling) } }),
+  };
+}
+
+/** JSON in which the kubelet finds no `$(VARIABLE)` to replace. */
+export function variableText(config: ServingConfig): string {
+  return JSON.stringify(config).replaceAll('$', '\\u0024');
+}
+
+/** An argument in which the kubelet finds no `$(VARIABLE)` to replace. */
+export function literalArgument(text: string): string {
+  return text.replaceAll('$(', '$$(');
+}
+
+const fromField = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
+
+const probe = (path: string, port: string, rest: V1Probe): V1Probe => ({ httpGet: { path, port }, ...rest });
+
+function builtInContainer(input: ServerPodInput): V1Container {
+  const { spec, image, model } = input;
+  const { http, grpc, metrics } = PORTS;
+  return {
+    name: SERVER_CONTAINER,
+    image,
+    args: ['server'],
+    ports: [http, grpc, metrics].map(({ name, container }) => ({ name, containerPort: container, protocol: 'TCP' })),
+    ...fetchingContainer(spec, model.uri),
+    env: [
+      ...(spec.pod?.env ?? []),
+      fromField('POD_NAME', 'metadata.name'),
+      fromField('POD_NAMESPACE', 'metadata.namespace'),
+      { name: CONFIG_VARIABLE, value: variableText(servingConfig(input)) },
+    ],
+    resources: serverResources(spec),
+    // Live as soon as the process listens; ready only after the model answered an inference.
+    startupProbe: probe('/v2/health/live', http.name, { periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 120 }),
+    livenessProbe: probe('/v2/health/live', http.name, { periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 }),
+    readinessProbe: probe('/v2/health/ready', http.name, { periodSeconds: 1, timeoutSeconds: 5, failureThreshold: 3 }),
+  };
+}
+
+/** Where a declared container finds the model. */
+export function modelPath(uri: string): string {
+  const claim = claimOf(uri);
+  if (claim !== undefined) return `${PVC_ROOT}/${claim.claim}/${claim.path}`;
+  if (uri.startsWith('file://')) return uri.slice('file://'.length);
+  return `${MODEL_ROOT}/model`;
+}
+
+/** Downloads the model, or reads it in place, and ends in failure when the digest is another. */
+function fetchContainer({ spec, image, model }: ServerPodInput): V1Container {
+  const { endpoint } = spec.model;
+  const isLocal = claimOf(model.uri) !== undefined || model.uri.startsWith('file://');
+  return {
+    name: 'fetch-model',
+    image,
+    args: [
+      'resolve',
+      ...['--uri', literalArgument(model.uri), '--sha256', model.sha256],
+      ...(endpoint === undefined ? [] : ['--endpoint', literalArgument(endpoint)]),
+      ...(isLocal ? [] : ['--output', modelPath(model.uri)]),
+    ],
+    ...fetchingContainer(spec, model.uri),
+    ...(spec.pod?.env && { env: spec.pod.env }),
+  };
+}
+
+function declaredContainer(input: ServerPodInput, container: RuntimeContainer): V1Container {
+  const { spec, model } = input;
+  const { http, grpc } = container.ports;
+  const named = (name: string, containerPort: number) => ({ name, containerPort, protocol: 'TCP' });
+  const path = readinessPathOf(container);
+  return {
+    name: SERVER_CONTAINER,
+    image: container.image,
+    ...(container.command && { command: container.command }),
+    ...(container.args && { args: container.args }),
+    ports: [named(PORTS.http.name, http), ...(grpc === undefined ? [] : [named(PORTS.grpc.name, grpc)])],
+    env: [{ name: MODEL_PATH_VARIABLE, value: literalArgument(modelPath(model.uri)) }, ...(spec.pod?.env ?? [])],
+    resources: serverResources(spec),
+    // Large models take long to load, and only the container knows when it is done: an hour, then it is started anew.
+    startupProbe: probe(path, PORTS.http.name, { periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 1800 }),
+    readinessProbe: probe(path, PORTS.http.name, { periodSeconds: 2, timeoutSeconds: 5, failureThreshold: 3 }),
+    livenessProbe: { tcpSocket: { port: PORTS.http.name }, periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 6 },
+    lifecycle: { preStop: { sleep: { seconds: FOREIGN_DRAIN_SECONDS } } },
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    securityContext: CONTAINER_SECURITY,
+    volumeMounts: mounts(spec, model.uri),
+  };
+}
+
+/** Pods are spread over nodes and zones where there are several, and packed where there are not. */
+function spread(revision: string): V1TopologySpreadConstraint[] {
+  return ['kubernetes.io/hostname', 'topology.kubernetes.io/zone'].map((topologyKey) => ({
+    maxSkew: 1,
+    topologyKey,
+    whenUnsatisfiable: 'ScheduleAnyway',
+    labelSelector: { matchLabels: { [LABELS.revision]: revision } },
+  }));
+}
+
+export function serverPodTemplate(input: ServerPodInput): V1PodTemplateSpec {
+  const { owner, spec, revision, model } = input;
+  const declared = spec.runtime?.container;
+  const frame = podFrame(owner, spec, {
+    modelUri: model.uri,
+    runAsOwnUser: declared === undefined,
+    onAccelerator: true,
+  });
+  return {
+    metadata: {
+      labels: { ...spec.pod?.labels, ...childLabels(owner, 'server'), [LABELS.revision]: revision },
+      ...(spec.pod?.annotations && { annotations: spec.pod.annotations }),
+    },
+    spec: {
+      ...frame,
+      terminationGracePeriodSeconds: TERMINATION_GRACE_SECONDS,
+      topologySpreadConstraints: spread(revision),
+      ...(declared === undefined
+        ? { containers: [builtInContainer(input)] }
+        : { initContainers: [fetchContainer(input)], containers: [declaredContainer(input, declared)] }),
+    },
+  };
+}

@@ -1,0 +1,14 @@
+/** A model that is known down to its bytes. */
+export interface ResolvedModel {
+  readonly uri: string;
+  readonly sha256: string;
+  /** Where a registry knows one. */
+  readonly version?: string;
+}
+
+/** Images of Fairlead that new revisions and Jobs run. */
+export interface RuntimeImages {
+  readonly cpu: string;
+  /** For pods with a GPU. */
+  readonly cuda: string;
+}

@@ -325,7 +325,7 @@ describe('the API server refuses', () => {
     [
       'a mount over ours',
       { pod: { volumes: [{ name: 'a', emptyDir: {} }], volumeMounts: [{ name: 'a', mountPath: '/tmp' }] } },
-      'must not be /tmp, /var/lib/fairlead/models or below /mnt/pvc',
+      'must not be at or below /tmp, /var/lib/fairlead/models, /mnt/pvc',
     ],
     [
       'a label that is ours',

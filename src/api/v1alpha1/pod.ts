@@ -18,6 +18,9 @@ export const RESERVED_VARIABLES = [
 /** Volumes whose names start so are the operator's. */
 export const RESERVED_VOLUME_PREFIX = 'fairlead-';
 
+/** Where the operator mounts volumes of its own. */
+export const RESERVED_MOUNTS = ['/tmp', MODEL_ROOT, PVC_ROOT] as const;
+
 const Toleration = Type.Object(
   {
     key: Type.Optional(text(316, { description: 'Key of the taint. Default: every key, with operator Exists.' })),
@@ -83,8 +86,8 @@ const VolumeMount = Type.Object(
       ...cel(
         { rule: "self.startsWith('/') && !self.contains(':')", message: 'must be an absolute path without a colon' },
         {
-          rule: `!(self in ['/tmp', '${MODEL_ROOT}']) && !self.startsWith('${PVC_ROOT}/')`,
-          message: `must not be /tmp, ${MODEL_ROOT} or below ${PVC_ROOT}, which Fairlead mounts`,
+          rule: `!self.matches('^(${RESERVED_MOUNTS.join('|')})(/|$)')`,
+          message: `must not be at or below ${RESERVED_MOUNTS.join(', ')}, which Fairlead mounts`,
         },
       ),
     }),

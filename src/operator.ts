@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { ANNOTATIONS, API_GROUP, FIELD_MANAGER } from './api/names.ts';
-import { controllerDefinitions } from './controllers/index.ts';
+import { API_GROUP, FIELD_MANAGER } from './api/names.ts';
+import { modelDeploymentController } from './controllers/modeldeployment/controller.ts';
 import { environment } from './options.ts';
 import { ApiClient } from './runtime/api-client.ts';
 import { systemClock } from './runtime/clock.ts';
@@ -46,6 +46,8 @@ interface Flags {
 }
 
 const LEASE_NAME = 'fairlead-operator';
+/** On every object that the operator applies: the hash of what it applied. */
+const APPLIED_ANNOTATION = `${API_GROUP}/applied`;
 const SHUTDOWN_GRACE_MS = 8_000;
 /** A stop that takes longer than this is cut short; the kubelet's own patience is 30 s. */
 const SHUTDOWN_LIMIT_MS = 20_000;
@@ -90,11 +92,11 @@ export async function runOperator(options: OperatorOptions, logger: Logger, stop
     random: Math.random,
     logger,
     metrics,
-    controllers: controllerDefinitions(options),
+    controllers: [modelDeploymentController(options)],
     namespaces: options.namespaces,
     identity: `${environment.podName ?? 'fairlead-operator'}_${randomUUID().slice(0, 8)}`,
     reportingController: `${API_GROUP}/operator`,
-    hashAnnotation: ANNOTATIONS.appliedHash,
+    hashAnnotation: APPLIED_ANNOTATION,
     ...(options.leaderElectionNamespace === undefined
       ? {}
       : { leaderElection: { namespace: options.leaderElectionNamespace, name: LEASE_NAME } }),

@@ -35,7 +35,10 @@ import { report } from './status.ts';
 import type { RuntimeImages } from './types.ts';
 
 export interface ModelDeploymentControllerOptions {
-  readonly images: RuntimeImages;
+  /** Image of Fairlead that new revisions and Jobs run. */
+  readonly serverImage: string;
+  /** The same for pods with a GPU. */
+  readonly serverImageCuda: string;
   /** ModelDeployments that are reconciled at once. */
   readonly workers: number;
 }
@@ -46,6 +49,7 @@ const PHASES: readonly Phase[] = [observe, accept, resolve, choose, apply, retir
 export function modelDeploymentController(
   options: ModelDeploymentControllerOptions,
 ): ControllerDefinition<ModelDeployment> {
+  const images: RuntimeImages = { cpu: options.serverImage, cuda: options.serverImageCuda };
   return {
     name: 'modeldeployment',
     primary: watchModelDeployments,
@@ -58,7 +62,7 @@ export function modelDeploymentController(
       ),
     ],
     workers: options.workers,
-    reconcile: (object, context) => reconcile(object, context, options.images),
+    reconcile: (object, context) => reconcile(object, context, images),
   };
 }
 

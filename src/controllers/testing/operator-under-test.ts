@@ -1,0 +1,69 @@
+import { randomBytes } from 'node:crypto';
+import { createLogger } from 'winston';
+import { ApiClient } from '../../runtime/api-client.ts';
+import { type Clock, systemClock } from '../../runtime/clock.ts';
+import { loadKubeConfig } from '../../runtime/kube-config.ts';
+import { type ApiCall, KubeTransport } from '../../runtime/kube-transport.ts';
+import { Manager } from '../../runtime/manager.ts';
+import { OperatorMetrics } from '../../telemetry/operator-metrics.ts';
+import { controllers } from '../registry.ts';
+
+export interface OperatorOptions {
+  readonly namespace: string;
+  readonly serverImage?: string;
+  readonly clock?: Clock;
+}
+
+/** The operator's controllers in this process, with an account of every call that they make. */
+export class OperatorUnderTest {
+  readonly manager: Manager;
+  readonly #transport: KubeTransport;
+  readonly #stopping = new AbortController();
+  readonly #ended: Promise<void>;
+  #calls: ApiCall[] = [];
+
+  constructor(kubeconfig: string, options: OperatorOptions) {
+    const { namespace, serverImage = 'example.com/fairlead:1', clock = systemClock } = options;
+    this.#transport = new KubeTransport(loadKubeConfig({ kubeconfig }), {
+      clock: systemClock,
+      onCall: (call) => this.#calls.push(call),
+    });
+    this.manager = new Manager({
+      client: new ApiClient(this.#transport, 'fairlead'),
+      clock,
+      random: Math.random,
+      logger: createLogger({ silent: true }),
+      metrics: new OperatorMetrics(),
+      controllers: controllers({ serverImage, serverImageCuda: `${serverImage}-cuda`, workers: 8 }),
+      namespaces: [namespace],
+      identity: `test-${randomBytes(4).toString('hex')}`,
+      reportingController: 'fairlead.dev/operator',
+      hashAnnotation: 'fairlead.dev/applied',
+      resyncPeriodMs: 3_600_000_000,
+      shutdownGraceMs: 2_000,
+    });
+    this.#ended = this.manager.run(this.#stopping.signal);
+  }
+
+  /** Calls that change something. */
+  get writes(): readonly string[] {
+    return this.#calls
+      .filter(({ method }) => !['GET', 'WATCH'].includes(method))
+      .map(({ method, path }) => `${method} ${path}`);
+  }
+
+  /** Calls of any kind but the watches that go on. */
+  get calls(): readonly string[] {
+    return this.#calls.filter(({ method }) => method !== 'WATCH').map(({ method, path }) => `${method} ${path}`);
+  }
+
+  forgetCalls(): void {
+    this.#calls = [];
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#ended;
+    await this.#transport.close();
+  }
+}

@@ -1,7 +1,6 @@
 import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { command } from './command.ts';
-import { withLock } from './lock.ts';
 import { cacheRoot } from './paths.ts';
 
 export interface ImageBuild {
@@ -12,54 +11,61 @@ export interface ImageBuild {
   readonly containerfile?: string;
   readonly target?: string;
   readonly buildArguments?: Readonly<Record<string, string>>;
-  readonly onLine?: (line: string) => void;
+  /** Directories of this machine that build steps see: `HOST:CONTAINER:ro`. */
+  readonly volumes?: readonly string[];
 }
 
-const storage = ['--root', join(cacheRoot, 'buildah'), '--runroot', join(cacheRoot, 'buildah-run')];
+const storage = ['--root', join(cacheRoot, 'buildah', 'storage'), '--runroot', join(cacheRoot, 'buildah', 'run')];
+const archives = join(cacheRoot, 'images');
 
-/** Where the archive of an image is kept. */
-export const archiveOf = (image: string): string => join(cacheRoot, 'images', `${image.replaceAll(/[/:]/g, '_')}.tar`);
+const archiveOf = (image: string): string => join(archives, `${image.replaceAll(/[/:]/g, '_')}.tar`);
 
-/**
- * Builds an image without a daemon and without a registry, and keeps it as a docker-archive; an image that is kept
- * already is not built again.
- * @returns the path of the archive.
- */
-export async function buildImage(build: ImageBuild): Promise<string> {
-  const archive = archiveOf(build.image);
-  const exists = () =>
-    access(archive).then(
-      () => true,
-      () => false,
-    );
-  if (await exists()) return archive;
-  return withLock(join(cacheRoot, 'images.lock'), waiting, async () => {
-    if (await exists()) return archive;
-    await mkdir(join(cacheRoot, 'images'), { recursive: true });
-    const given = Object.entries(build.buildArguments ?? {}).flatMap(([name, value]) => [
-      '--build-arg',
-      `${name}=${value}`,
-    ]);
-    const target = build.target === undefined ? [] : ['--target', build.target];
-    const partial = `${archive}.partial`;
-    const file = build.containerfile === undefined ? [] : ['-f', `${archive}.containerfile`];
-    // buildah opens /dev/stdin by name, which a pipe from Node does not allow: so the text goes through a file.
-    if (build.containerfile !== undefined) await writeFile(`${archive}.containerfile`, build.containerfile);
-    await command(
-      'buildah',
-      [
-        ...[...storage, 'bud', '--isolation', 'chroot', '--pull=never', '--layers'],
-        ...[...given, ...target, ...file, '-t', build.image, build.context],
-      ],
-      build.onLine === undefined ? {} : { onErrorLine: build.onLine },
-    );
-    await rm(partial, { force: true });
-    await command('buildah', [...storage, 'push', build.image, `docker-archive:${partial}:${build.image}`]);
-    await rename(partial, archive);
-    return archive;
-  });
+const buildah = (...args: string[]): Promise<string> => command('buildah', [...storage, ...args]);
+
+export const hasImage = (image: string): Promise<boolean> =>
+  buildah('inspect', '--type', 'image', image).then(
+    () => true,
+    () => false,
+  );
+
+/** Builds an image, without a daemon and without a registry, into a storage of our own. */
+export async function buildImage(build: ImageBuild): Promise<void> {
+  await mkdir(archives, { recursive: true });
+  // buildah opens /dev/stdin by name, which a pipe from Node does not allow: so the text goes through a file.
+  const containerfile = join(archives, 'Containerfile');
+  if (build.containerfile !== undefined) await writeFile(containerfile, build.containerfile);
+  await buildah(
+    ...['bud', '--isolation', 'chroot', '--pull=never', '--layers', '--timestamp=0'],
+    ...Object.entries(build.buildArguments ?? {}).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]),
+    ...(build.volumes ?? []).flatMap((volume) => ['--volume', volume]),
+    ...(build.target === undefined ? [] : ['--target', build.target]),
+    ...(build.containerfile === undefined ? [] : ['-f', containerfile]),
+    ...['-t', build.image, build.context],
+  );
 }
 
-const waiting = (): void => {
-  process.stderr.write('another process builds an image; waiting\n');
-};
+/** @returns the path of the image as a docker-archive, written unless it is there. */
+export async function saveImage(image: string): Promise<string> {
+  const archive = archiveOf(image);
+  const saved = await access(archive).then(
+    () => true,
+    () => false,
+  );
+  if (saved) return archive;
+  const partial = `${archive}.partial`;
+  await rm(partial, { force: true });
+  await buildah('push', image, `docker-archive:${partial}:${image}`);
+  await rename(partial, archive);
+  return archive;
+}
+
+/** Deletes the images of this repository but the one that is kept, with their archives. */
+export async function removeOtherImages(kept: string): Promise<void> {
+  const repository = kept.slice(0, kept.lastIndexOf(':'));
+  const names = (await buildah('images', '--format', '{{.Name}}:{{.Tag}}')).split('\n');
+  for (const name of names) {
+    if (!name.startsWith(`${repository}:`) || name === kept) continue;
+    await buildah('rmi', name);
+    await rm(archiveOf(name), { force: true });
+  }
+}

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { Cluster } from './cluster.ts';
+import { ensureFairleadImage, imageSizes } from './image.ts';
 import { reportToTerminal } from './progress.ts';
 
 const program = new Command('cluster').description(
@@ -31,6 +32,18 @@ program
   .command('kubeconfig')
   .description('print where the kubeconfig is: export KUBECONFIG=$(npm run -s cluster -- kubeconfig)')
   .action(() => console.log(cluster.kubeconfigPath));
+
+program
+  .command('image')
+  .description('build the image by the Dockerfile, give it to the cluster when that is up, and print its sizes')
+  .action(async () => {
+    const { image, archive } = await ensureFairleadImage(reportToTerminal);
+    if (await cluster.isUp()) await cluster.loadImage(image, archive);
+    const { unpackedBytes, compressedBytes } = await imageSizes(archive);
+    console.log(
+      `${image}: ${Math.round(unpackedBytes / 1e6)} MB unpacked, ${Math.round(compressedBytes / 1e6)} MB compressed`,
+    );
+  });
 
 await program.parseAsync().catch((error: Error) => {
   console.error(error.message);

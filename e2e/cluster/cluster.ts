@@ -18,7 +18,7 @@ import { withLock } from './lock.ts';
 import { createBridge, removeNetwork, writeCniConfiguration } from './network.ts';
 import { configureKubelet, kubeProxy, removeKubeletFiles, unmountBelow } from './node.ts';
 import { repositoryRoot, stateRoot } from './paths.ts';
-import { buildPauseImage } from './pause-image.ts';
+import { ensurePauseImage } from './pause-image.ts';
 import type { Pki } from './pki.ts';
 import { formatElapsed, type Progress } from './progress.ts';
 import { enableForwarding, rememberSysctls, restoreSysctls } from './sysctls.ts';
@@ -58,7 +58,7 @@ export class Cluster {
       if (!real) progress('not root: control plane and kwok only, no node that really runs pods');
       const programs = await ensureKubernetes(progress);
       if (real) await this.#prepareMachine(progress);
-      const pauseArchive = real ? await buildPauseImage(progress) : undefined;
+      const pauseArchive = real ? await ensurePauseImage(progress) : undefined;
       const address = real ? NODE_IP : '127.0.0.1';
       const url = `https://${address}:${API_SERVER_PORT}`;
       await mkdir(join(this.directory, 'pki'), { recursive: true });
@@ -80,7 +80,15 @@ export class Cluster {
     await this.#alone(progress, async () => {
       progress('taking the cluster down');
       // First those that would start again what the next steps end.
-      const first = ['kwok', 'device-plugin', 'kube-proxy', 'metrics-server', 'coredns', 'kubelet', 'kube-controller-manager'];
+      const first = [
+        'kwok',
+        'device-plugin',
+        'kube-proxy',
+        'metrics-server',
+        'coredns',
+        'kubelet',
+        'kube-controller-manager',
+      ];
       await Promise.all(first.map((name) => this.#daemons.stop(name)));
       if (canRunRealNode() && (await this.#exists('sysctls.json'))) {
         await this.#daemons.ensure(await this.containerd.configure());
@@ -101,6 +109,14 @@ export class Cluster {
       await rm(this.directory, { recursive: true, force: true });
       progress('the cluster is gone');
     });
+  }
+
+  /**
+   * Gives the node an image that pods name, unless it has it.
+   * @param archive a docker-archive or OCI archive
+   */
+  async loadImage(image: string, archive: string): Promise<void> {
+    if (!(await this.containerd.hasImage(image))) await this.containerd.importImage(archive);
   }
 
   /** The daemons that run, with their process ids. */

@@ -52,7 +52,8 @@ export async function removeNetwork(): Promise<void> {
       await rm(namespace, { force: true });
     }
     // Each pod has a result for its loopback device, too.
-    for (const result of results) if (result.includes(containerId)) await rm(join(CNI_RESULTS, result), { force: true });
+    for (const result of results)
+      if (result.includes(containerId)) await rm(join(CNI_RESULTS, result), { force: true });
   }
   const links = JSON.parse(await command('ip', ['-json', 'link'])) as { ifname: string }[];
   if (links.some((link) => link.ifname === BRIDGE)) await command('ip', ['link', 'delete', BRIDGE]);

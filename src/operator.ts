@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { API_GROUP, FIELD_MANAGER } from './api/names.ts';
-import { modelDeploymentController } from './controllers/modeldeployment/controller.ts';
+import { controllers } from './controllers/registry.ts';
 import { environment } from './options.ts';
 import { ApiClient } from './runtime/api-client.ts';
 import { systemClock } from './runtime/clock.ts';
@@ -92,7 +92,7 @@ export async function runOperator(options: OperatorOptions, logger: Logger, stop
     random: Math.random,
     logger,
     metrics,
-    controllers: [modelDeploymentController(options)],
+    controllers: controllers(options),
     namespaces: options.namespaces,
     identity: `${environment.podName ?? 'fairlead-operator'}_${randomUUID().slice(0, 8)}`,
     reportingController: `${API_GROUP}/operator`,

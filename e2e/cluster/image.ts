@@ -29,11 +29,14 @@ export interface BuiltImage {
   readonly archive: string;
 }
 
+/** The name of this tree's image: the tag is a hash of what it is made of. */
+export const imageName = async (): Promise<string> => `${REPOSITORY}:${await hashSources()}`;
+
 /** Builds the project's image by its Dockerfile; an unchanged tree is not built again. */
 export async function ensureFairleadImage(progress: Progress): Promise<BuiltImage> {
   const wait = () => progress('another process builds the image; waiting');
   return withLock(join(cacheRoot, 'image.lock'), wait, async () => {
-    const image = `${REPOSITORY}:${await hashSources()}`;
+    const image = await imageName();
     if (await hasImage(image)) return { image, archive: await saveImage(image) };
     const startMs = performance.now();
     progress(`building ${image} with buildah`);

@@ -1,0 +1,40 @@
+import type { TestProject } from 'vitest/node';
+import { installFairlead } from '../install.ts';
+import { Cluster } from './cluster.ts';
+import { reportToTerminal } from './progress.ts';
+import { openTarget, type TargetOptions } from './target.ts';
+
+/** What `npm test -- --context NAME` and the like hand over to vitest. */
+export function targetFromEnvironment(environment: NodeJS.ProcessEnv): TargetOptions {
+  return {
+    context: environment.FAIRLEAD_TEST_CONTEXT,
+    kind: environment.FAIRLEAD_TEST_KIND === 'true',
+    image: environment.FAIRLEAD_TEST_IMAGE,
+  };
+}
+
+/**
+ * Global setup of the project `e2e`: a cluster with Fairlead of this checkout installed. A cluster that was up stays up;
+ * one that came up for the tests is gone after them.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const options = targetFromEnvironment(process.env);
+  const own = options.context === undefined && options.kind !== true;
+  const wasUp = !own || (await new Cluster().isUp());
+  const target = await openTarget(options);
+  const leave = async () => {
+    if (!wasUp) await target.down();
+  };
+  try {
+    if (!target.hasRealNodes) throw new Error(target.reason);
+    reportToTerminal(`installing Fairlead by its chart on ${target.name}`);
+    const { image } = await installFairlead(target);
+    const { kubeconfigPath, kubectlPath, helmPath } = target;
+    project.provide('kubeconfig', kubeconfigPath);
+    project.provide('cluster', { kubeconfigPath, kubectl: kubectlPath, helm: helmPath, image });
+  } catch (error) {
+    await leave();
+    throw error;
+  }
+  return leave;
+}

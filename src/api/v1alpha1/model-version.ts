@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { defineKind, type ObjectOf } from '../kind.ts';
 import { cel, stringMap, text } from '../schema.ts';
+import { Conditions } from './condition.ts';
 import { modelUri, modelVersion, sha256 } from './model-source.ts';
 import { objectName } from './references.ts';
 
@@ -41,15 +42,51 @@ export const ModelVersionSpec = Type.Object(
 );
 export type ModelVersionSpec = Static<typeof ModelVersionSpec>;
 
+/** Names in `status.servedBy` at most; a version that more serve shows the first of them. */
+export const MAX_SERVED_BY = 32;
+
+export const ModelVersionStatus = Type.Object(
+  {
+    aliases: Type.Optional(
+      Type.Array(text(63, { description: 'One alias.' }), {
+        description: 'Aliases of the Model that stand for this version, in alphabetical order.',
+        maxItems: 64,
+        'x-kubernetes-list-type': 'atomic',
+      }),
+    ),
+    servedBy: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            kind: text(63, { description: 'Kind of the object.' }),
+            name: text(253, { description: 'Name of the object, in the same namespace.' }),
+          },
+          { description: 'One object whose pods serve it.' },
+        ),
+        {
+          description: 'What serves this version now, in alphabetical order; at most the first 32.',
+          maxItems: MAX_SERVED_BY,
+          'x-kubernetes-list-type': 'atomic',
+        },
+      ),
+    ),
+    conditions: Type.Optional(Conditions),
+  },
+  { description: 'What is true. Only the operator writes it.' },
+);
+export type ModelVersionStatus = Static<typeof ModelVersionStatus>;
+
 export const ModelVersion = defineKind({
   kind: 'ModelVersion',
   shortNames: ['mv'],
   description: 'One version of a model: where its bytes are, their digest, and how it came to be. Immutable.',
   spec: ModelVersionSpec,
+  status: ModelVersionStatus,
   rules: [],
   printerColumns: [
     { name: 'Model', type: 'string', jsonPath: '.spec.model', description: 'The Model.' },
     { name: 'Version', type: 'string', jsonPath: '.spec.version', description: 'The version.' },
+    { name: 'Aliases', type: 'string', jsonPath: '.status.aliases', description: 'Aliases that stand for it.' },
     { name: 'URI', type: 'string', jsonPath: '.spec.uri', description: 'Where the version is.', priority: 1 },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was made.' },
   ],

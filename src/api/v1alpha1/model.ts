@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import { defineKind, type ObjectOf } from '../kind.ts';
-import { cel } from '../schema.ts';
+import { cel, text } from '../schema.ts';
+import { Conditions } from './condition.ts';
 import { modelVersion } from './model-source.ts';
 
 export const ModelSpec = Type.Object(
@@ -21,11 +22,29 @@ export const ModelSpec = Type.Object(
 );
 export type ModelSpec = Static<typeof ModelSpec>;
 
+export const ModelStatus = Type.Object(
+  {
+    observedGeneration: Type.Optional(
+      Type.Integer({
+        description: 'The generation of the spec that the status speaks of.',
+        minimum: 0,
+        format: 'int64',
+      }),
+    ),
+    latest: Type.Optional(text(63, { description: 'The version that was made last; absent while there is none.' })),
+    versions: Type.Optional(Type.Integer({ description: 'How many versions there are.', minimum: 0, format: 'int32' })),
+    conditions: Type.Optional(Conditions),
+  },
+  { description: 'What is true. Only the operator writes it.' },
+);
+export type ModelStatus = Static<typeof ModelStatus>;
+
 export const Model = defineKind({
   kind: 'Model',
   shortNames: ['mdl'],
   description: 'A name in the registry, and the aliases that stand for its versions.',
   spec: ModelSpec,
+  status: ModelStatus,
   rules: [],
   printerColumns: [
     {
@@ -34,6 +53,8 @@ export const Model = defineKind({
       jsonPath: '.spec.aliases.champion',
       description: 'Version of the alias champion.',
     },
+    { name: 'Latest', type: 'string', jsonPath: '.status.latest', description: 'The version that was made last.' },
+    { name: 'Versions', type: 'integer', jsonPath: '.status.versions', description: 'How many versions there are.' },
     { name: 'Age', type: 'date', jsonPath: '.metadata.creationTimestamp', description: 'Time since it was made.' },
   ],
 });

@@ -1,5 +1,7 @@
 import type { ControllerDefinition } from '../runtime/reconcile-context.ts';
+import { modelController } from './model/controller.ts';
 import { modelDeploymentController } from './modeldeployment/controller.ts';
+import { modelVersionController } from './modelversion/controller.ts';
 
 /** What controllers are told from outside. */
 export interface ControllerOptions {
@@ -13,5 +15,9 @@ export interface ControllerOptions {
 
 /** Every controller of the operator. */
 export function controllers(options: ControllerOptions): readonly ControllerDefinition[] {
-  return [modelDeploymentController(options) as ControllerDefinition];
+  return [
+    modelDeploymentController(options) as ControllerDefinition,
+    modelController(options) as ControllerDefinition,
+    modelVersionController(options) as ControllerDefinition,
+  ];
 }

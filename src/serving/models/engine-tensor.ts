@@ -59,8 +59,11 @@ export function tensorSpec(
 export function toEngine(tensor: Tensor): EngineTensor {
   const type = engineTypeOf.get(tensor.datatype);
   if (type === undefined) throw new RangeError(`${tensor.name}: ${tensor.datatype} is not served`);
+  const { shape: dims } = tensor;
+  // The engine's class would make a Float16Array of the bits, whose length its native part then reads as 0.
+  if (type === 'float16') return { type, data: tensor.data, dims, location: 'cpu' } as unknown as EngineTensor;
   const data = Array.isArray(tensor.data) ? textsOf(tensor.name, tensor.data) : tensor.data;
-  return new EngineTensor(type, data as EngineTensor.DataType, tensor.shape);
+  return new EngineTensor(type, data as EngineTensor.DataType, dims);
 }
 
 /** The protocol's view of what the engine gave, without copying numbers. */

@@ -1,17 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { ServedModel } from '../../api/serving-config.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import { DiskSink, freeBytesOf, isCode } from './disk-sink.ts';
 import { LoadFailure } from './failure.ts';
 import { localContent } from './local-source.ts';
-import { type EntrySink, type ModelDigest, type ModelSink, readModel } from './model-digest.ts';
-import { type ModelContent, type ModelEntry, parseModelUri } from './source.ts';
+import { type ModelDigest, type ModelSink, readModel } from './model-digest.ts';
+import { type ModelContent, parseModelUri } from './source.ts';
 
 /** Models of one file up to this size are loaded from the very bytes that were hashed. */
 const IN_MEMORY_BYTES = 8 * 2 ** 20;
-/** While a file of unknown size arrives, the disk is looked at each time so much has been written. */
-const DISK_CHECK_BYTES = 64 * 2 ** 20;
 /** Under this name files arrive, followed by the process that fetches them. */
 const INCOMING = '.incoming-';
 
@@ -154,74 +153,6 @@ function modelFile(shown: string, directory: string, digest: ModelDigest): strin
   throw new LoadFailure('InvalidModel', `${shown} holds no model.onnx, but ${digest.files.size} other files: ${some}`);
 }
 
-/** Writes a model into a directory, and looks at the room on the disk before and while it does. */
-class DiskSink implements ModelSink {
-  readonly #directory: string;
-  readonly #layout: ModelContent['layout'];
-  readonly #shown: string;
-  readonly #freeBytes: (path: string) => Promise<number>;
-
-  constructor(
-    directory: string,
-    layout: ModelContent['layout'],
-    shown: string,
-    freeBytes: (path: string) => Promise<number>,
-  ) {
-    this.#directory = directory;
-    this.#layout = layout;
-    this.#shown = shown;
-    this.#freeBytes = freeBytes;
-  }
-
-  async open(entry: ModelEntry): Promise<EntrySink> {
-    const path = join(this.#directory, this.#layout === 'file' ? 'model.onnx' : entry.path);
-    await this.#expectRoom(entry.sizeBytes ?? 0, entry);
-    await mkdir(dirname(path), { recursive: true });
-    const file = await open(path, 'w', 0o644);
-    let writtenBytes = 0;
-    let checkAt = DISK_CHECK_BYTES;
-    return {
-      write: async (chunk) => {
-        if (writtenBytes >= checkAt) {
-          checkAt += DISK_CHECK_BYTES;
-          await this.#expectRoom((entry.sizeBytes ?? 0) - writtenBytes, entry);
-        }
-        await this.#writeAll(file, chunk, entry, writtenBytes);
-        writtenBytes += chunk.byteLength;
-      },
-      close: () => file.close(),
-    };
-  }
-
-  async #writeAll(file: FileHandle, chunk: Uint8Array, entry: ModelEntry, writtenBytes: number): Promise<void> {
-    try {
-      for (let at = 0; at < chunk.byteLength; ) at += (await file.write(chunk, at)).bytesWritten;
-    } catch (error) {
-      if (!isCode(error, 'ENOSPC') && !isCode(error, 'EDQUOT')) throw error;
-      const size = entry.sizeBytes === undefined ? 'an unknown number of' : String(entry.sizeBytes);
-      throw new LoadFailure(
-        'InsufficientDisk',
-        `${this.#shown}: the disk is full after ${writtenBytes} of ${size} bytes of ${entry.path}`,
-        { cause: error },
-      );
-    }
-  }
-
-  async #expectRoom(neededBytes: number, entry: ModelEntry): Promise<void> {
-    const freeBytes = await this.#freeBytes(this.#directory);
-    if (freeBytes > 0 && neededBytes <= freeBytes) return;
-    throw new LoadFailure(
-      'InsufficientDisk',
-      `${this.#shown}: ${entry.path} needs ${Math.max(neededBytes, 1)} more bytes, and ${freeBytes} are free on the model disk`,
-    );
-  }
-}
-
-async function freeBytesOf(path: string): Promise<number> {
-  const { bavail, bsize } = await statfs(path);
-  return bavail * bsize;
-}
-
 /** Removes what processes that are gone left half-fetched, such as this container's before it was killed. */
 async function removeLeftovers(modelRoot: string): Promise<void> {
   const startedAtMs = Date.now() - process.uptime() * 1000;
@@ -243,8 +174,4 @@ function isRunning(pid: number): boolean {
   } catch (error) {
     return isCode(error, 'EPERM');
   }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return error instanceof Error && 'code' in error && error.code === code;
 }

@@ -1,0 +1,169 @@
+import {
+  type handleUnaryCall,
+  Server,
+  ServerCredentials,
+  type ServerUnaryCall,
+  type ServiceDefinition,
+  status,
+} from '@grpc/grpc-js';
+import { type InferenceError, type InferenceErrorCode, invalid, toInferenceError } from '../inference-error.ts';
+import type { ModelSet } from '../model-set.ts';
+import type { Client, Predictor } from '../predictor.ts';
+import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
+import type { Readiness } from '../readiness.ts';
+import { readGrpcQuestion, writeGrpcAnswer } from './infer-messages.ts';
+import {
+  decodeModelInferRequest,
+  decodeModelMetadataRequest,
+  decodeModelReadyRequest,
+  encodeModelMetadataResponse,
+  encodeReadyResponse,
+  encodeServerLiveResponse,
+  encodeServerMetadataResponse,
+} from './messages.ts';
+
+const STATUS: Readonly<Record<InferenceErrorCode, status>> = {
+  InvalidArgument: status.INVALID_ARGUMENT,
+  NotFound: status.NOT_FOUND,
+  MethodNotAllowed: status.UNIMPLEMENTED,
+  UnsupportedMediaType: status.INVALID_ARGUMENT,
+  TooLarge: status.RESOURCE_EXHAUSTED,
+  QueueFull: status.RESOURCE_EXHAUSTED,
+  Unavailable: status.UNAVAILABLE,
+  Cancelled: status.CANCELLED,
+  ModelFailed: status.INTERNAL,
+};
+
+export interface InferenceGrpcOptions {
+  readonly models: ModelSet;
+  readonly readiness: Readiness;
+  readonly maxRequestBytes: number;
+  readonly serverVersion: string;
+  /** A request named a model or version that this server does not have. */
+  readonly onUnroutable: () => void;
+}
+
+type Handler = (request: Buffer, call: ServerUnaryCall<Buffer, Buffer>) => Buffer | Promise<Buffer>;
+
+/** The gRPC front end. Messages are read and written in the handlers, so that a bad one is the client's error. */
+export class InferenceGrpcServer {
+  readonly #server: Server;
+  readonly #options: InferenceGrpcOptions;
+
+  constructor(options: InferenceGrpcOptions) {
+    this.#options = options;
+    this.#server = new Server({
+      'grpc.max_receive_message_length': options.maxRequestBytes,
+      'grpc.max_send_message_length': -1,
+    });
+    const handlers: Readonly<Record<string, Handler>> = {
+      ServerLive: () => encodeServerLiveResponse({ live: true }),
+      ServerReady: () => encodeReadyResponse({ ready: options.readiness.isReady }),
+      ModelReady: (request) => this.#modelReady(request),
+      ServerMetadata: () => encodeServerMetadataResponse(serverMetadata(options.serverVersion)),
+      ModelMetadata: (request) => this.#modelMetadata(request),
+      ModelInfer: (request, call) => this.#modelInfer(request, call),
+    };
+    const names = Object.keys(handlers);
+    const definition: ServiceDefinition = Object.fromEntries(names.map((name) => [name, unaryBytes(name)]));
+    this.#server.addService(
+      definition,
+      Object.fromEntries(Object.entries(handlers).map(([name, handler]) => [name, unary(handler)])),
+    );
+  }
+
+  /** Listens; resolves to the port. */
+  async listen(host: string, port: number): Promise<number> {
+    const address = `${host.includes(':') ? `[${host}]` : host}:${port}`;
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.#server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(error);
+    });
+    return promise;
+  }
+
+  /** Tells clients by GOAWAY to go elsewhere, and resolves once every call is answered. */
+  async stop(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    // An error only says that the server was not listening: then there is nothing to wait for.
+    this.#server.tryShutdown(() => resolve());
+    await promise;
+  }
+
+  /** Ends every connection now. */
+  kill(): void {
+    this.#server.forceShutdown();
+  }
+
+  #modelReady(request: Buffer): Buffer {
+    const { name, version } = decode(decodeModelReadyRequest, request);
+    return encodeReadyResponse({ ready: this.#options.models.readiness(name, version || undefined).isReady });
+  }
+
+  #modelMetadata(request: Buffer): Buffer {
+    const { name, version } = decode(decodeModelMetadataRequest, request);
+    const predictor = this.#find(name, version);
+    return encodeModelMetadataResponse(modelMetadata(predictor, this.#options.models.versions(predictor.name)));
+  }
+
+  async #modelInfer(bytes: Buffer, call: ServerUnaryCall<Buffer, Buffer>): Promise<Buffer> {
+    const request = decode(decodeModelInferRequest, bytes);
+    const predictor = this.#find(request.modelName, request.modelVersion);
+    const client: Client = { onGone: undefined };
+    // The deadline that the client set ends a call the same way as its going away.
+    call.on('cancelled', () => client.onGone?.());
+    return predictor.serve(
+      client,
+      () => readGrpcQuestion(predictor.signature, request),
+      (question, outputs) => writeGrpcAnswer(predictor, question, outputs),
+    );
+  }
+
+  #find(name: string, version: string): Predictor {
+    try {
+      return this.#options.models.find(name, version === '' ? undefined : version);
+    } catch (error) {
+      this.#options.onUnroutable();
+      throw error;
+    }
+  }
+}
+
+function decode<T>(read: (bytes: Uint8Array) => T, bytes: Buffer): T {
+  try {
+    return read(bytes);
+  } catch (error) {
+    throw invalid(`the message cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** A unary method whose messages pass as bytes. */
+function unaryBytes(name: string) {
+  const same = (bytes: Buffer): Buffer => bytes;
+  return {
+    path: `/inference.GRPCInferenceService/${name}`,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: same,
+    requestDeserialize: same,
+    responseSerialize: same,
+    responseDeserialize: same,
+  };
+}
+
+function unary(handler: Handler): handleUnaryCall<Buffer, Buffer> {
+  return (call, callback) => {
+    const refuse = (cause: unknown): void => {
+      const error: InferenceError = toInferenceError(cause);
+      callback({ code: STATUS[error.code], details: error.message });
+    };
+    try {
+      const answer = handler(call.request, call);
+      if (answer instanceof Promise) answer.then((bytes) => callback(null, bytes), refuse);
+      else callback(null, answer);
+    } catch (cause) {
+      refuse(cause);
+    }
+  };
+}

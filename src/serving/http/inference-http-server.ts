@@ -1,0 +1,265 @@
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import { InferenceError, invalid, quoted, toInferenceError } from '../inference-error.ts';
+import type { ModelSet } from '../model-set.ts';
+import type { Predictor } from '../predictor.ts';
+import { type InferRequest, readInferRequest } from '../protocol/infer-request.ts';
+import { type InferResponseBody, InferResponseWriter } from '../protocol/infer-response.ts';
+import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
+import { readRows, writeRows } from '../protocol/rows.ts';
+import type { Readiness } from '../readiness.ts';
+import { BodyRequest } from './body-request.ts';
+import { httpStatus, retryAfterSeconds } from './http-status.ts';
+import { isPredictRoute, type ModelName, methodOf, type PredictRoute, type Route, Router } from './routes.ts';
+
+export interface InferenceHttpOptions {
+  readonly models: ModelSet;
+  readonly readiness: Readiness;
+  readonly maxRequestBytes: number;
+  readonly serverVersion: string;
+  /** A request named a model or version that this server does not have. */
+  readonly onUnroutable: () => void;
+}
+
+/** A client must have sent its headers, and its whole request, by then; an idle connection is closed after a while. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+/** Longer than the idle timeouts of usual proxies and clients, so that they, who know, close first. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** After a refusal the rest of the body is read and thrown away so long, for the client to see the answer. */
+const LINGER_MS = 2_000;
+
+const JSON_HEADER_LENGTH = 'inference-header-content-length';
+
+type Response = ServerResponse<BodyRequest>;
+
+/** The REST front end: Open Inference Protocol v2 with binary tensors, rows, health. */
+export class InferenceHttpServer {
+  readonly server: Server<typeof BodyRequest, typeof ServerResponse>;
+  readonly #options: InferenceHttpOptions;
+  readonly #router = new Router();
+  readonly #writers = new WeakMap<Predictor, InferResponseWriter>();
+
+  constructor(options: InferenceHttpOptions) {
+    this.#options = options;
+    this.server = createServer(
+      {
+        IncomingMessage: BodyRequest,
+        headersTimeout: HEADERS_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+        noDelay: true,
+      },
+      (request, response) => this.#handle(request, response),
+    );
+    this.server.on('checkContinue', (request: BodyRequest, response: Response) => {
+      if (!this.#isTooLarge(request)) response.writeContinue();
+      this.#handle(request, response);
+    });
+  }
+
+  #isTooLarge(request: BodyRequest): boolean {
+    return Number(request.headers['content-length'] ?? 0) > this.#options.maxRequestBytes;
+  }
+
+  #handle(request: BodyRequest, response: Response): void {
+    const { maxRequestBytes } = this.#options;
+    let route: Route | undefined;
+    let refusal: InferenceError | undefined;
+    try {
+      route = this.#router.route(request.url ?? '/');
+      checkHeaders(route, request);
+    } catch (cause) {
+      refusal = toInferenceError(cause);
+    }
+    const refuseTooLarge = (): void => {
+      const said = request.headers['content-length'];
+      const size = said === undefined ? `more than ${maxRequestBytes}` : said;
+      this.#refuseEarly(
+        response,
+        new InferenceError('TooLarge', `the body has ${size} bytes; at most ${maxRequestBytes} are taken`),
+      );
+    };
+    const isTooLarge = this.#isTooLarge(request);
+    request.receive(isTooLarge ? 0 : maxRequestBytes, {
+      complete: (body) => {
+        if (route === undefined || refusal !== undefined) this.#refuse(response, refusal ?? invalid('bad request'));
+        else this.#answer(route, request, response, body);
+      },
+      tooLarge: () => {
+        if (!response.headersSent) refuseTooLarge();
+      },
+      discarded: () => response.end(),
+    });
+    if (isTooLarge) refuseTooLarge();
+  }
+
+  #answer(route: Route, request: BodyRequest, response: Response, body: Buffer): void {
+    if (isPredictRoute(route)) {
+      void this.#predict(route, request, response, body);
+      return;
+    }
+    try {
+      const { status, json } = this.#describe(route);
+      this.#send(response, status, JSON.stringify(json));
+    } catch (cause) {
+      this.#refuse(response, toInferenceError(cause));
+    }
+  }
+
+  /** What the server says of itself and its models. */
+  #describe(route: Exclude<Route, PredictRoute>): { status: number; json: unknown } {
+    const { models, readiness, serverVersion } = this.#options;
+    const status = readiness.isReady ? 200 : 503;
+    switch (route.kind) {
+      case 'live':
+        return { status: 200, json: { live: true } };
+      case 'ready':
+        return { status, json: { ready: readiness.isReady } };
+      case 'health':
+        return { status, json: { status: readiness.phase } };
+      case 'server-metadata':
+        return { status: 200, json: serverMetadata(serverVersion) };
+      case 'model-ready': {
+        const { name, isReady } = models.readiness(route.model, route.version);
+        return { status: isReady ? 200 : 503, json: { name, ready: isReady } };
+      }
+      case 'model-metadata': {
+        const predictor = this.#find(route);
+        return { status: 200, json: modelMetadata(predictor, models.versions(predictor.name)) };
+      }
+    }
+  }
+
+  async #predict(route: PredictRoute, request: BodyRequest, response: Response, body: Buffer): Promise<void> {
+    try {
+      const predictor = this.#find(route);
+      if (route.kind === 'infer') this.#sendInference(response, await this.#infer(predictor, request, body));
+      else this.#send(response, 200, await this.#predictRows(predictor, request, body, route.kind === 'predict'));
+    } catch (cause) {
+      this.#refuse(response, toInferenceError(cause));
+    }
+  }
+
+  #infer(predictor: Predictor, request: BodyRequest, body: Buffer): Promise<InferResponseBody> {
+    return predictor.serve(
+      request,
+      () => readInferRequest(predictor.signature, body, jsonLength(request)),
+      (question: InferRequest, outputs) => this.#writer(predictor).write(question.id, outputs, question.binaryOutputs),
+    );
+  }
+
+  #predictRows(predictor: Predictor, request: BodyRequest, body: Buffer, allowSingle: boolean): Promise<string> {
+    return predictor.serve(
+      request,
+      () => {
+        const rows = readRows(predictor.signature, body);
+        if (rows.single && !allowSingle) throw invalid('/batch_predict takes "instances", an array of rows');
+        return { ...rows, outputNames: predictor.signature.outputNames };
+      },
+      (question, outputs) => writeRows(this.#writer(predictor).head, question, outputs),
+    );
+  }
+
+  #find({ model, version }: ModelName): Predictor {
+    try {
+      return this.#options.models.find(model, version);
+    } catch (error) {
+      this.#options.onUnroutable();
+      throw error;
+    }
+  }
+
+  #writer(predictor: Predictor): InferResponseWriter {
+    const known = this.#writers.get(predictor);
+    if (known !== undefined) return known;
+    const writer = new InferResponseWriter(predictor.name, predictor.version);
+    this.#writers.set(predictor, writer);
+    return writer;
+  }
+
+  #sendInference(response: Response, { json, binary }: InferResponseBody): void {
+    if (binary.length === 0) {
+      this.#send(response, 200, json);
+      return;
+    }
+    const head = Buffer.from(json, 'utf8');
+    const body = Buffer.concat([head, ...binary]);
+    response.writeHead(200, [
+      ...this.#connection(),
+      'Content-Type',
+      'application/octet-stream',
+      'Inference-Header-Content-Length',
+      String(head.length),
+      'Content-Length',
+      String(body.length),
+    ]);
+    response.end(body);
+  }
+
+  #send(response: Response, status: number, json: string, extra: readonly string[] = []): void {
+    const length = Buffer.byteLength(json);
+    response.writeHead(status, [
+      ...this.#connection(),
+      ...extra,
+      'Content-Type',
+      'application/json',
+      'Content-Length',
+      String(length),
+    ]);
+    // Pure ASCII, the usual case, is written with its headers in one piece and without transcoding.
+    response.end(json, length === json.length ? 'latin1' : 'utf8');
+  }
+
+  #refuse(response: Response, error: InferenceError): void {
+    const retryAfter = retryAfterSeconds(error);
+    const extra = retryAfter === undefined ? [] : ['Retry-After', String(retryAfter)];
+    this.#send(response, httpStatus(error), JSON.stringify({ error: error.message }), extra);
+  }
+
+  /**
+   * Answers before the body is over. A connection closed with unread data is reset, and a reset may overtake the answer;
+   * so what still comes is read and thrown away for a moment before the response, already complete, is ended.
+   */
+  #refuseEarly(response: Response, error: InferenceError): void {
+    const json = JSON.stringify({ error: error.message });
+    response.writeHead(httpStatus(error), [
+      'Connection',
+      'close',
+      'Content-Type',
+      'application/json',
+      'Content-Length',
+      String(Buffer.byteLength(json)),
+    ]);
+    response.write(json);
+    const timer = setTimeout(() => response.end(), LINGER_MS);
+    response.once('close', () => clearTimeout(timer));
+  }
+
+  #connection(): readonly string[] {
+    return this.#options.readiness.phase === 'closing' ? CLOSE : NO_HEADERS;
+  }
+}
+
+const CLOSE = ['Connection', 'close'];
+const NO_HEADERS: readonly string[] = [];
+
+function checkHeaders(route: Route, request: BodyRequest): void {
+  const method = methodOf(route);
+  if (request.method !== method && !(method === 'GET' && request.method === 'HEAD')) {
+    throw new InferenceError('MethodNotAllowed', `${quoted(request.url ?? '')} takes ${method}, not ${request.method}`);
+  }
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && encoding !== 'identity') {
+    throw new InferenceError(
+      'UnsupportedMediaType',
+      `content-encoding ${quoted(encoding)} is not taken; send the body as it is`,
+    );
+  }
+}
+
+function jsonLength(request: BodyRequest): number | undefined {
+  const text = request.headers[JSON_HEADER_LENGTH];
+  if (text === undefined) return undefined;
+  if (typeof text === 'string' && /^[0-9]{1,15}$/.test(text)) return Number(text);
+  throw invalid(`Inference-Header-Content-Length must be a number of bytes, not ${quoted(String(text))}`);
+}

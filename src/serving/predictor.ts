@@ -1,0 +1,125 @@
+import type { ModelMetrics, Outcome } from '../telemetry/serving-metrics.ts';
+import type { BatchClock, BatcherOptions, Job } from './batching/batcher.ts';
+import { Batcher } from './batching/batcher.ts';
+import { type InferenceError, toInferenceError } from './inference-error.ts';
+import type { PredictionLog } from './prediction-log.ts';
+import type { ModelSignature } from './protocol/model-signature.ts';
+import { cacheKey, type ResponseCache } from './response-cache.ts';
+import type { SessionLike } from './session.ts';
+import type { Tensor } from './tensor.ts';
+
+/** What a request asks of a model, once it is read and checked. */
+export interface Question {
+  readonly id?: string | undefined;
+  /** Every input of the model, in its order. */
+  readonly inputs: readonly Tensor[];
+  readonly outputNames: readonly string[];
+}
+
+/** The client at the other end, as far as a predictor cares. */
+export interface Client {
+  /** Set while a request waits: called when the client will not take the answer any more. */
+  onGone: (() => void) | undefined;
+}
+
+export interface PredictorOptions {
+  readonly name: string;
+  readonly version: string | undefined;
+  readonly signature: ModelSignature;
+  readonly session: SessionLike;
+  readonly batching: BatcherOptions;
+  readonly cache: ResponseCache | undefined;
+  readonly log: PredictionLog | undefined;
+  /** Binds the model's metrics; the argument tells the queue's depth. */
+  readonly metrics: (queueDepth: () => number) => ModelMetrics;
+  readonly clock: BatchClock;
+}
+
+/** One version of one model, answering requests however they came: cache, queue, batches, counts and log. */
+export class Predictor {
+  readonly name: string;
+  readonly version: string | undefined;
+  readonly signature: ModelSignature;
+  readonly provider: string;
+  readonly #session: SessionLike;
+  readonly #batcher: Batcher;
+  readonly #cache: ResponseCache | undefined;
+  readonly #log: PredictionLog | undefined;
+  readonly #metrics: ModelMetrics;
+  readonly #clock: BatchClock;
+
+  constructor(options: PredictorOptions) {
+    this.name = options.name;
+    this.version = options.version;
+    this.signature = options.signature;
+    this.provider = options.session.provider;
+    this.#session = options.session;
+    this.#cache = options.cache;
+    this.#log = options.log;
+    this.#clock = options.clock;
+    this.#metrics = options.metrics(() => this.#batcher.queued);
+    const { session } = options;
+    const run = (inputs: readonly Tensor[], outputNames: readonly string[]) => session.run(inputs, outputNames);
+    this.#batcher = new Batcher(run, options.batching, this.#metrics, options.clock);
+  }
+
+  /**
+   * Answers one request: `read` makes and checks the question, `write` the answer. Every way to end is counted once.
+   * @throws InferenceError always, whatever went wrong.
+   */
+  async serve<Q extends Question, A>(
+    client: Client,
+    read: () => Q,
+    write: (question: Q, outputs: readonly Tensor[]) => A,
+  ): Promise<A> {
+    const startedAtMs = this.#clock.nowMs();
+    try {
+      const question = read();
+      const outputs = await this.#outputs(client, question);
+      const answer = write(question, outputs);
+      const latencyMs = this.#clock.nowMs() - startedAtMs;
+      this.#metrics.predicted('success', latencyMs / 1000);
+      this.#log?.record({ ...question, model: this.name, version: this.version, id: question.id, outputs, latencyMs });
+      return answer;
+    } catch (cause) {
+      const error = toInferenceError(cause);
+      this.#metrics.predicted(outcomeOf(error), (this.#clock.nowMs() - startedAtMs) / 1000);
+      throw error;
+    } finally {
+      client.onGone = undefined;
+    }
+  }
+
+  /** Frees the engine; no request may follow. */
+  async close(): Promise<void> {
+    await this.#session.close();
+  }
+
+  async #outputs(client: Client, { inputs, outputNames }: Question): Promise<readonly Tensor[]> {
+    if (this.#cache === undefined) return this.#submit(client, inputs, outputNames).outputs;
+    const key = cacheKey(inputs, outputNames);
+    const cached = this.#cache.get(key);
+    this.#metrics.cacheLooked(cached !== undefined);
+    if (cached !== undefined) return cached;
+    const outputs = await this.#submit(client, inputs, outputNames).outputs;
+    this.#cache.set(key, outputs);
+    return outputs;
+  }
+
+  #submit(client: Client, inputs: readonly Tensor[], outputNames: readonly string[]): Job {
+    const job = this.#batcher.submit(inputs, outputNames);
+    client.onGone = () => job.cancel();
+    return job;
+  }
+}
+
+const OUTCOME_OF: Readonly<Partial<Record<InferenceError['code'], Outcome>>> = {
+  QueueFull: 'shed',
+  Unavailable: 'shed',
+  Cancelled: 'cancelled',
+  ModelFailed: 'failed',
+};
+
+function outcomeOf(error: InferenceError): Outcome {
+  return OUTCOME_OF[error.code] ?? 'invalid';
+}

@@ -1,0 +1,40 @@
+import type { Tensor } from '../tensor.ts';
+import { writeBinaryData } from './binary-tensor.ts';
+import { writeJsonValues } from './json-tensor.ts';
+
+/** An answer ready to send: JSON text, and the binary tensors that follow it. */
+export interface InferResponseBody {
+  readonly json: string;
+  readonly binary: readonly Uint8Array[];
+}
+
+/** Writes the answer of one model; what never changes between answers is written once. */
+export class InferResponseWriter {
+  /** The opening of every answer: an object with the model's name and version, not yet closed. */
+  readonly head: string;
+
+  constructor(modelName: string, modelVersion: string | undefined) {
+    const version = modelVersion === undefined ? '' : `,"model_version":${JSON.stringify(modelVersion)}`;
+    this.head = `{"model_name":${JSON.stringify(modelName)}${version}`;
+  }
+
+  /** `binaryOutputs[i]` says whether output `i` goes as bytes. @throws InferenceError as `writeJsonValues`. */
+  write(id: string | undefined, outputs: readonly Tensor[], binaryOutputs: readonly boolean[]): InferResponseBody {
+    const binary: Uint8Array[] = [];
+    let json = this.head;
+    if (id !== undefined) json += `,"id":${JSON.stringify(id)}`;
+    json += ',"outputs":[';
+    for (const [index, tensor] of outputs.entries()) {
+      if (index > 0) json += ',';
+      json += `{"name":${JSON.stringify(tensor.name)},"datatype":"${tensor.datatype}","shape":[${tensor.shape.join(',')}]`;
+      if (binaryOutputs[index] === true) {
+        const bytes = writeBinaryData(tensor);
+        binary.push(bytes);
+        json += `,"parameters":{"binary_data_size":${bytes.length}}}`;
+      } else {
+        json += `,"data":[${writeJsonValues(tensor)}]}`;
+      }
+    }
+    return { json: `${json}]}`, binary };
+  }
+}

@@ -1,0 +1,219 @@
+import { InferenceError, invalid, quoted } from '../inference-error.ts';
+import type { Datatype, Tensor, TensorData } from '../tensor.ts';
+import { ELEMENT_TYPES, type ElementType, elementCount } from './element-types.ts';
+import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from './half-float.ts';
+
+/**
+ * Tensor values in JSON. Integers are exact in both directions. A float that is not finite is written and read as
+ * protobuf's JSON mapping does: the strings "NaN", "Infinity" and "-Infinity"; JSON has no numbers for them.
+ */
+const NON_FINITE: Readonly<Record<string, number>> = {
+  NaN: Number.NaN,
+  Infinity: Number.POSITIVE_INFINITY,
+  '-Infinity': Number.NEGATIVE_INFINITY,
+};
+
+/**
+ * Reads the `data` of a tensor: a flat array, or arrays nested as `shape` says.
+ * @throws InferenceError InvalidArgument naming the tensor, the index and the value that does not fit.
+ */
+export function readJsonData(name: string, datatype: Datatype, shape: readonly number[], data: unknown): TensorData {
+  if (!Array.isArray(data)) throw invalid(`input ${quoted(name)}: data must be an array, not ${describe(data)}`);
+  const count = elementCount(shape);
+  const values: unknown[] = Array.isArray(data[0]) ? flatten(name, shape, data) : data;
+  if (values.length !== count) {
+    throw invalid(
+      `input ${quoted(name)}: data has ${values.length} values but shape [${shape.join(', ')}] needs ${count}`,
+    );
+  }
+  if (datatype === 'BYTES') return values.map((value, index) => readText(name, index, value));
+  const type = ELEMENT_TYPES[datatype];
+  switch (type.kind) {
+    case 'float':
+      return readFloats(name, datatype, values, type);
+    case 'half':
+      return readHalves(name, datatype, values);
+    case 'integer':
+      return readIntegers(name, datatype, values, type);
+    case 'bigint':
+      return readBigIntegers(name, datatype, values, type);
+    case 'boolean':
+      return readBooleans(name, values);
+  }
+}
+
+function flatten(name: string, shape: readonly number[], data: readonly unknown[]): unknown[] {
+  const values: unknown[] = [];
+  const visit = (level: unknown, depth: number): void => {
+    const expected = shape[depth];
+    if (expected === undefined) {
+      values.push(level);
+      return;
+    }
+    if (!Array.isArray(level)) {
+      throw invalid(
+        `input ${quoted(name)}: data is nested ${depth} deep at ${describe(level)}, but shape [${shape.join(', ')}] has ${shape.length} dimensions`,
+      );
+    }
+    if (level.length !== expected) {
+      throw invalid(
+        `input ${quoted(name)}: an array at depth ${depth + 1} of data has ${level.length} entries, but shape [${shape.join(', ')}] needs ${expected}`,
+      );
+    }
+    for (const entry of level) visit(entry, depth + 1);
+  };
+  visit(data, 0);
+  return values;
+}
+
+function readFloats(name: string, datatype: Datatype, values: readonly unknown[], type: ElementType): TensorData {
+  const out = new type.array(values.length) as Float32Array | Float64Array;
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index];
+    if (typeof value === 'number') {
+      out[index] = value;
+      // Subtracting an infinity from itself is NaN: the cheapest test that the stored value is finite.
+      const stored = out[index] ?? 0;
+      if (stored - stored !== 0) throw outOfRange(name, index, value, datatype);
+    } else {
+      out[index] = readSpecialFloat(name, index, value, datatype);
+    }
+  }
+  return out;
+}
+
+function readSpecialFloat(name: string, index: number, value: unknown, datatype: Datatype): number {
+  if (typeof value === 'bigint') return Number(value);
+  const special = typeof value === 'string' && Object.hasOwn(NON_FINITE, value) ? NON_FINITE[value] : undefined;
+  if (special === undefined) throw wrongType(name, index, value, `a number for ${datatype}`);
+  return special;
+}
+
+function readHalves(name: string, datatype: Datatype, values: readonly unknown[]): TensorData {
+  const [to, from] = datatype === 'FP16' ? [toFloat16, fromFloat16] : [toBfloat16, fromBfloat16];
+  const out = new Uint16Array(values.length);
+  values.forEach((value, index) => {
+    if (typeof value === 'number') {
+      const stored = to(value);
+      if (!Number.isFinite(from(stored))) throw outOfRange(name, index, value, datatype);
+      out[index] = stored;
+    } else {
+      out[index] = to(readSpecialFloat(name, index, value, datatype));
+    }
+  });
+  return out;
+}
+
+function readIntegers(name: string, datatype: Datatype, values: readonly unknown[], type: ElementType): TensorData {
+  const out = new type.array(values.length) as Int32Array;
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index];
+    if (typeof value === 'bigint') throw outOfRange(name, index, value, datatype);
+    if (typeof value !== 'number') throw wrongType(name, index, value, `an integer for ${datatype}`);
+    if (!Number.isInteger(value)) throw wrongType(name, index, value, `an integer for ${datatype}`);
+    if (value < type.min || value > type.max) throw outOfRange(name, index, value, datatype);
+    out[index] = value;
+  }
+  return out;
+}
+
+function readBigIntegers(name: string, datatype: Datatype, values: readonly unknown[], type: ElementType): TensorData {
+  const out = new type.array(values.length) as BigInt64Array;
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index];
+    if (typeof value !== 'number' && typeof value !== 'bigint') {
+      throw wrongType(name, index, value, `an integer for ${datatype}`);
+    }
+    if (typeof value === 'number' && !Number.isSafeInteger(value)) {
+      throw Number.isInteger(value)
+        ? invalid(
+            `input ${quoted(name)}: value ${value} at index ${index} has lost digits; write it as a plain integer, without fraction or exponent`,
+          )
+        : wrongType(name, index, value, `an integer for ${datatype}`);
+    }
+    if (value < type.min || value > type.max) throw outOfRange(name, index, value, datatype);
+    out[index] = BigInt(value);
+  }
+  return out;
+}
+
+function readBooleans(name: string, values: readonly unknown[]): TensorData {
+  const out = new Uint8Array(values.length);
+  values.forEach((value, index) => {
+    if (typeof value !== 'boolean') throw wrongType(name, index, value, 'true or false for BOOL');
+    out[index] = value ? 1 : 0;
+  });
+  return out;
+}
+
+function readText(name: string, index: number, value: unknown): Uint8Array {
+  if (typeof value !== 'string') throw wrongType(name, index, value, 'a string for BYTES');
+  if (!value.isWellFormed()) throw invalid(`input ${quoted(name)}: the string at index ${index} is not valid Unicode`);
+  return Buffer.from(value, 'utf8');
+}
+
+function outOfRange(name: string, index: number, value: number | bigint, datatype: Datatype): InferenceError {
+  return invalid(`input ${quoted(name)}: value ${value} at index ${index} is out of range for ${datatype}`);
+}
+
+function wrongType(name: string, index: number, value: unknown, expected: string): InferenceError {
+  return invalid(`input ${quoted(name)}: data at index ${index} must be ${expected}, not ${describe(value)}`);
+}
+
+/** A JSON value as it may stand in a message. */
+export function describe(value: unknown): string {
+  if (value === undefined) return 'missing';
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === 'object') return 'an object';
+  if (typeof value === 'string') return `the string ${quoted(value)}`;
+  return String(value);
+}
+
+/**
+ * A tensor's values as the text between the brackets of a flat JSON array.
+ * @throws InferenceError InvalidArgument when a byte string is not UTF-8: JSON cannot carry it, binary output can.
+ */
+export function writeJsonValues(tensor: Tensor): string {
+  const { data, datatype } = tensor;
+  switch (datatype) {
+    case 'FP32':
+    case 'FP64':
+      return writeFloats(data as Float32Array | Float64Array);
+    case 'FP16':
+      return writeFloats(Float32Array.from(data as Uint16Array, fromFloat16));
+    case 'BF16':
+      return writeFloats(Float32Array.from(data as Uint16Array, fromBfloat16));
+    case 'BOOL':
+      return Array.from(data as Uint8Array, (value) => value !== 0).join(',');
+    case 'BYTES':
+      return (data as readonly Uint8Array[]).map((bytes) => JSON.stringify(decodeText(tensor.name, bytes))).join(',');
+    default:
+      return (data as Int32Array).join(',');
+  }
+}
+
+function writeFloats(values: Float32Array | Float64Array): string {
+  let text = '';
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index] ?? 0;
+    if (index > 0) text += ',';
+    if (value - value === 0) text += value;
+    else text += `"${value}"`;
+  }
+  return text;
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** A BYTES element as text. */
+export function decodeText(name: string, bytes: Uint8Array): string {
+  try {
+    return utf8.decode(bytes);
+  } catch {
+    throw new InferenceError(
+      'InvalidArgument',
+      `output ${quoted(name)} holds bytes that are not UTF-8, which JSON cannot carry: ask for it with "binary_data": true`,
+    );
+  }
+}

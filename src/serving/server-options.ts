@@ -1,0 +1,157 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import Value from 'typebox/value';
+import { ServingConfig } from '../api/serving-config.ts';
+import { toInferenceError } from './inference-error.ts';
+import { LoadFailure } from './models/failure.ts';
+import { parseJson } from './protocol/json-parse.ts';
+
+/** The flags of `fairlead server`, as commander gives them. */
+export interface ServerFlags {
+  readonly model: readonly string[];
+  readonly config?: string;
+  readonly host?: string;
+  readonly httpPort: string;
+  readonly grpcPort: string;
+  readonly metricsPort: string;
+  readonly modelDir: string;
+  readonly pvcRoot: string;
+  readonly device?: string;
+  readonly maxBatchSize: string;
+  readonly maxDelay: string;
+  readonly maxQueueSize: string;
+  readonly maxRequestSize: string;
+  readonly drainDelay: string;
+  readonly grace: string;
+}
+
+/** What a server runs with: checked, complete, in units that its names say. */
+export interface ServerOptions {
+  readonly config: ServingConfig;
+  readonly host: string;
+  readonly httpPort: number;
+  readonly grpcPort: number;
+  readonly metricsPort: number;
+  readonly modelRoot: string;
+  readonly pvcRoot: string;
+  readonly device: 'cpu' | 'gpu';
+  /** For models that say nothing about batching. */
+  readonly maxBatchSize: number;
+  readonly maxDelayMs: number;
+  readonly maxQueueSize: number;
+  readonly maxRequestBytes: number;
+  /** How long a server that was told to stop goes on as before, for endpoints to follow. */
+  readonly drainDelayMs: number;
+  /** After so long from the signal the server ends, whatever is still running. */
+  readonly graceMs: number;
+}
+
+/**
+ * Compiles flags and the environment's configuration into options.
+ * @throws LoadFailure InvalidConfiguration, naming the flag or the field.
+ */
+export function compileOptions(flags: ServerFlags, environmentConfig: string | undefined): ServerOptions {
+  const config = readConfig(flags, environmentConfig);
+  const names = config.models.map(({ name, version }) => (version === undefined ? name : `${name}@${version}`));
+  const twice = names.find((name, index) => names.indexOf(name) < index);
+  if (twice !== undefined) throw misconfigured(`model ${twice} is configured twice`);
+  return Object.freeze({
+    config,
+    host: flags.host ?? anyAddress(),
+    httpPort: integer('--http-port', flags.httpPort, 0, 65_535),
+    grpcPort: integer('--grpc-port', flags.grpcPort, 0, 65_535),
+    metricsPort: integer('--metrics-port', flags.metricsPort, 0, 65_535),
+    modelRoot: flags.modelDir,
+    pvcRoot: flags.pvcRoot,
+    device: device(flags.device) ?? config.device ?? 'cpu',
+    maxBatchSize: integer('--max-batch-size', flags.maxBatchSize, 1, 65_536),
+    maxDelayMs: durationMs('--max-delay', flags.maxDelay),
+    maxQueueSize: integer('--max-queue-size', flags.maxQueueSize, 1, 1_000_000),
+    maxRequestBytes: config.maxRequestBytes ?? integer('--max-request-size', flags.maxRequestSize, 1, 2 ** 31 - 1),
+    drainDelayMs: durationMs('--drain-delay', flags.drainDelay),
+    graceMs: durationMs('--grace', flags.grace),
+  });
+}
+
+function readConfig(flags: ServerFlags, environmentConfig: string | undefined): ServingConfig {
+  const sources = [
+    flags.model.length > 0 ? '--model' : undefined,
+    flags.config === undefined ? undefined : '--config',
+    environmentConfig === undefined ? undefined : 'FAIRLEAD_SERVER_CONFIG',
+  ].filter((source) => source !== undefined);
+  if (sources.length > 1) throw misconfigured(`models are given twice, by ${sources.join(' and by ')}`);
+  if (flags.config !== undefined) return parseConfig('--config', readConfigFile(flags.config));
+  if (environmentConfig !== undefined) return parseConfig('FAIRLEAD_SERVER_CONFIG', environmentConfig);
+  if (flags.model.length === 0) throw misconfigured('no model to serve: give --model NAME=URI, or --config FILE');
+  return { models: flags.model.map(parseModelFlag) };
+}
+
+function readConfigFile(path: string): string {
+  if (!existsSync(path)) throw misconfigured(`--config ${path}: no such file`);
+  return readFileSync(path, 'utf8');
+}
+
+/** `NAME=URI` or `NAME@VERSION=URI`. */
+function parseModelFlag(text: string): { name: string; version?: string; uri: string } {
+  const match = /^(?<name>[^=@/]+)(@(?<version>[^=/]+))?=(?<uri>.+)$/.exec(text);
+  const { name, version, uri } = match?.groups ?? {};
+  if (name === undefined || uri === undefined) {
+    throw misconfigured(
+      `--model ${text}: expected NAME=URI or NAME@VERSION=URI, such as churn=file:///models/churn.onnx`,
+    );
+  }
+  return { name, uri, ...(version === undefined ? {} : { version }) };
+}
+
+/**
+ * Checks a configuration's text against its schema. Integers in examples keep every digit.
+ * @throws LoadFailure InvalidConfiguration, naming the first field that does not fit.
+ */
+export function parseConfig(source: string, text: string): ServingConfig {
+  let config: unknown;
+  try {
+    config = parseJson(Buffer.from(text), true);
+  } catch (error) {
+    throw misconfigured(`${source}: ${toInferenceError(error).message}`);
+  }
+  if (Value.Check(ServingConfig, config)) return config;
+  const errors = Value.Errors(ServingConfig, config);
+  const messages = errors.map(({ instancePath, message, params }) => {
+    const names = 'additionalProperties' in params ? ` (${String(params.additionalProperties)})` : '';
+    return `${instancePath === '' ? 'the configuration' : instancePath} ${message}${names}`;
+  });
+  throw misconfigured(`${source}: ${messages.slice(0, 3).join('; ')}`);
+}
+
+function integer(flag: string, text: string, min: number, max: number): number {
+  const value = /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+  if (!(value >= min && value <= max))
+    throw misconfigured(`${flag} ${text}: expected an integer from ${min} to ${max}`);
+  return value;
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
+
+/** A Kubernetes duration such as `5s`, `1m30s` or `2ms`. */
+function durationMs(flag: string, text: string): number {
+  const parts = [...text.matchAll(/([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)/g)];
+  if (text !== '0' && (parts.length === 0 || parts.map(([part]) => part).join('') !== text)) {
+    throw misconfigured(`${flag} ${text}: expected a duration such as 5s, 1m30s or 2ms`);
+  }
+  return parts.reduce((sum, [, value, unit]) => sum + Number(value) * (UNIT_MS[unit ?? ''] ?? 0), 0);
+}
+
+function device(text: string | undefined): 'cpu' | 'gpu' | undefined {
+  if (text === undefined || text === 'cpu' || text === 'gpu') return text;
+  throw misconfigured(`--device ${text}: expected cpu or gpu`);
+}
+
+/** All addresses of this machine; IPv6's takes IPv4 as well, where there is IPv6. */
+function anyAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flat();
+  return addresses.some((address) => address?.family === 'IPv6') ? '::' : '0.0.0.0';
+}
+
+function misconfigured(message: string): LoadFailure {
+  return new LoadFailure('InvalidConfiguration', message);
+}

@@ -1,0 +1,148 @@
+import { once } from 'node:events';
+import type { Server as HttpServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { ServedModel } from '../api/serving-config.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { ServingMetrics } from '../telemetry/serving-metrics.ts';
+import { systemClock } from './batching/batcher.ts';
+import { InferenceGrpcServer } from './grpc/inference-grpc-server.ts';
+import { InferenceHttpServer } from './http/inference-http-server.ts';
+import { createMetricsServer } from './http/metrics-http-server.ts';
+import { preparePredictor } from './load-predictor.ts';
+import { ModelSet } from './model-set.ts';
+import type { PredictionLog } from './prediction-log.ts';
+import { Readiness } from './readiness.ts';
+import type { ServerOptions } from './server-options.ts';
+import type { SessionLike } from './session.ts';
+
+/** Connections that clients keep open get so long to be used once more and be told to close, before they are closed. */
+const MAX_LINGER_MS = 1_000;
+
+export interface ServerDependencies {
+  readonly logger: Logger;
+  readonly metrics: ServingMetrics;
+  readonly log: PredictionLog | undefined;
+  readonly serverVersion: string;
+  /** Fetches and opens a model. @throws LoadFailure. */
+  readonly openSession: (model: ServedModel) => Promise<SessionLike>;
+  /** Waits; resolves early when the signal aborts. */
+  readonly delay: (ms: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** The ports a server listens on. */
+export interface ServerPorts {
+  readonly http: number;
+  readonly grpc: number;
+  readonly metrics: number;
+}
+
+/** The inference server: its front ends, its models, and the order in which they start and stop. */
+export class InferenceServer {
+  readonly #options: ServerOptions;
+  readonly #dependencies: ServerDependencies;
+  readonly #readiness = new Readiness();
+  readonly #models: ModelSet;
+  readonly #http: InferenceHttpServer;
+  readonly #grpc: InferenceGrpcServer;
+  readonly #metricsServer: HttpServer;
+
+  constructor(options: ServerOptions, dependencies: ServerDependencies) {
+    this.#options = options;
+    this.#dependencies = dependencies;
+    this.#models = new ModelSet(options.config.models);
+    const frontEnd = {
+      models: this.#models,
+      readiness: this.#readiness,
+      maxRequestBytes: options.maxRequestBytes,
+      serverVersion: dependencies.serverVersion,
+      onUnroutable: () => dependencies.metrics.unroutable.inc(),
+    };
+    this.#http = new InferenceHttpServer(frontEnd);
+    this.#grpc = new InferenceGrpcServer(frontEnd);
+    this.#metricsServer = createMetricsServer(dependencies.metrics.registry);
+  }
+
+  /** Listens on every port: alive from now on, ready only after `load`. */
+  async listen(): Promise<ServerPorts> {
+    const { host, httpPort, grpcPort, metricsPort } = this.#options;
+    return {
+      http: await listen(this.#http.server, host, httpPort),
+      grpc: await this.#grpc.listen(host, grpcPort),
+      metrics: await listen(this.#metricsServer, host, metricsPort),
+    };
+  }
+
+  /** Loads every model, one after the other, and becomes ready. @throws LoadFailure of the first that fails. */
+  async load(): Promise<void> {
+    const { logger, metrics, log, openSession } = this.#dependencies;
+    for (const model of this.#options.config.models) {
+      const startedAtMs = systemClock.nowMs();
+      const session = await openSession(model);
+      const surroundings = { defaults: this.#options, metrics, log, clock: systemClock, logger };
+      this.#models.add(await preparePredictor(model, session, startedAtMs, surroundings));
+    }
+    if (this.#readiness.phase === 'loading') this.#readiness.phase = 'ready';
+  }
+
+  /**
+   * Stops without losing a request: fails the readiness probe and goes on until endpoints have followed, asks
+   * connections to close, answers what it has, and closes everything. An abort of `hurry` cuts it short.
+   * Resolves to whether every request was answered.
+   */
+  async stop(hurry: AbortSignal): Promise<boolean> {
+    const { logger, delay } = this.#dependencies;
+    const { drainDelayMs } = this.#options;
+    logger.info('stopping: not ready any more, still serving', { drainDelayMs });
+    this.#readiness.phase = 'draining';
+    await delay(drainDelayMs, hurry);
+    this.#readiness.phase = 'closing';
+    const grpcStopped = this.#grpc.stop();
+    await this.#lingerHttp(hurry);
+    const httpStopped = closed(this.#http.server);
+    const aborted = new Promise<'aborted'>((resolve) => {
+      if (hurry.aborted) resolve('aborted');
+      hurry.addEventListener('abort', () => resolve('aborted'), { once: true });
+    });
+    const outcome = await Promise.race([Promise.all([grpcStopped, httpStopped]), aborted]);
+    this.kill();
+    if (outcome === 'aborted') return false;
+    await Promise.all(this.#models.predictors.map((predictor) => predictor.close()));
+    await this.#dependencies.log?.flush();
+    return true;
+  }
+
+  /** Closes every connection now, whatever it waits for. */
+  kill(): void {
+    this.#grpc.kill();
+    this.#http.server.close();
+    this.#http.server.closeAllConnections();
+    this.#metricsServer.close();
+    this.#metricsServer.closeAllConnections();
+  }
+
+  /** Keep-alive connections that are in use learn from their next answer that they end; idle ones are not waited for long. */
+  async #lingerHttp(hurry: AbortSignal): Promise<void> {
+    const { server } = this.#http;
+    for (let waitedMs = 0; waitedMs < MAX_LINGER_MS && !hurry.aborted; waitedMs += 100) {
+      if ((await connections(server)) === 0) return;
+      await this.#dependencies.delay(100, hurry);
+    }
+  }
+}
+
+async function listen(server: HttpServer, host: string, port: number): Promise<number> {
+  server.listen(port, host);
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+function connections(server: HttpServer): Promise<number> {
+  return new Promise((resolve, reject) =>
+    server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))),
+  );
+}
+
+/** Stops listening, closes idle connections, and resolves when the last one that is in use has ended. */
+function closed(server: HttpServer): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}

@@ -1,0 +1,113 @@
+import type { ModelExample } from '../api/serving-config.ts';
+import { InferenceError } from './inference-error.ts';
+import { LoadFailure } from './models/failure.ts';
+import { readInferRequest, readInputs } from './protocol/infer-request.ts';
+import { InferResponseWriter } from './protocol/infer-response.ts';
+import { readJsonData, writeJsonValues } from './protocol/json-tensor.ts';
+import type { ModelSignature } from './protocol/model-signature.ts';
+import { differsAt, valueAt } from './row-independence.ts';
+import { sampleInputs } from './sample-inputs.ts';
+import type { SessionLike } from './session.ts';
+import type { Tensor } from './tensor.ts';
+
+/** Runs until the code is warm, but never longer than this beyond the first. */
+const WARM_UP_MS = 150;
+const WARM_UP_RUNS = 50;
+/** Sizes tried for free dimensions of a model without examples: small ones first, then usual image and text sizes. */
+const FREE_SIZES = [1, 8, 32, 224];
+
+const DEFAULT_TOLERANCE = 1e-4;
+
+/**
+ * Proves that a model answers before it counts as ready: its examples go through the code that requests go through,
+ * and must give what they expect; without examples, inputs made from the signature must be answered. Returns inputs
+ * that the model has answered.
+ * @throws LoadFailure ExampleMismatch, or LoadFailed when the engine refuses every made-up input.
+ */
+export async function warmUp(
+  session: SessionLike,
+  signature: ModelSignature,
+  examples: readonly ModelExample[],
+  nowMs: () => number,
+): Promise<readonly Tensor[]> {
+  const answered: (readonly Tensor[])[] = [];
+  for (const [index, example] of examples.entries())
+    answered.push(await checkExample(session, signature, example, index));
+  const [inputs = await answerSample(session, signature)] = answered;
+  const body = Buffer.from(requestText(inputs));
+  const writer = new InferResponseWriter('warm-up', undefined);
+  const endsAtMs = nowMs() + WARM_UP_MS;
+  for (let run = 0; run < WARM_UP_RUNS && nowMs() < endsAtMs; run++) {
+    const request = readInferRequest(signature, body, undefined);
+    const outputs = await session.run(request.inputs, request.outputNames);
+    // Bytes that are not text cannot go as JSON; a model that gives them is answered in binary.
+    writer.write(
+      undefined,
+      outputs,
+      outputs.map(({ datatype }) => datatype === 'BYTES'),
+    );
+  }
+  return inputs;
+}
+
+function requestText(inputs: readonly Tensor[]): string {
+  const texts = inputs.map(
+    (tensor) =>
+      `{"name":${JSON.stringify(tensor.name)},"datatype":"${tensor.datatype}","shape":[${tensor.shape}],"data":[${writeJsonValues(tensor)}]}`,
+  );
+  return `{"inputs":[${texts.join(',')}]}`;
+}
+
+async function checkExample(
+  session: SessionLike,
+  signature: ModelSignature,
+  example: ModelExample,
+  index: number,
+): Promise<readonly Tensor[]> {
+  const where = `example ${index}`;
+  try {
+    const inputs = example.inputs.map((input) => ({ datatype: signature.input(input.name).datatype, ...input }));
+    const tensors = readInputs(signature, inputs, Buffer.alloc(0));
+    const outputs = await session.run(tensors, signature.outputNames);
+    for (const { name, data } of example.expect ?? []) {
+      const actual = outputs[signature.outputIndex(name)];
+      if (actual === undefined) throw new Error(`the model did not give output ${name}`);
+      expectClose(where, actual, data, example.tolerance ?? DEFAULT_TOLERANCE);
+    }
+    return tensors;
+  } catch (error) {
+    if (error instanceof LoadFailure) throw error;
+    const detail = error instanceof Error ? error.message : String(error);
+    const whose = error instanceof InferenceError ? 'does not fit the model' : 'is refused by the model';
+    throw new LoadFailure('ExampleMismatch', `${where} ${whose}: ${detail}`, { cause: error });
+  }
+}
+
+function expectClose(where: string, actual: Tensor, data: readonly unknown[], tolerance: number): void {
+  const expected = { ...actual, data: readJsonData(actual.name, actual.datatype, actual.shape, data) };
+  const index = differsAt(expected, actual, tolerance, 0);
+  if (index === undefined) return;
+  throw new LoadFailure(
+    'ExampleMismatch',
+    `${where}: output ${actual.name}[${index}] is ${valueAt(actual, index)}, but ${valueAt(expected, index)} was expected (tolerance ${tolerance})`,
+  );
+}
+
+async function answerSample(session: SessionLike, signature: ModelSignature): Promise<readonly Tensor[]> {
+  let refusal: unknown;
+  for (const freeSize of FREE_SIZES) {
+    const inputs = sampleInputs(signature.inputs, 1, freeSize);
+    try {
+      await session.run(inputs, signature.outputNames);
+      return inputs;
+    } catch (error) {
+      if (error instanceof LoadFailure) throw error;
+      refusal = error;
+    }
+  }
+  throw new LoadFailure(
+    'LoadFailed',
+    `the model refuses inputs made from its signature; give an example (spec.model.examples): ${refusal instanceof Error ? refusal.message : String(refusal)}`,
+    { cause: refusal },
+  );
+}

@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { loadKubeConfig } from '../../runtime/kube-config.ts';
 import { KubeTransport } from '../../runtime/kube-transport.ts';
 import type { KubeObject, ObjectMeta, Resource } from '../../runtime/types.ts';
-import { DEPLOYMENTS, type Deployment, JOBS, type Job, PODS, type Pod } from '../resources.ts';
+import { AUTOSCALERS, DEPLOYMENTS, type Deployment, JOBS, type Job, PODS, type Pod } from '../resources.ts';
 
 /** What becomes of a pod of a revision: the pod's status, or `ready`. */
 export type Fate = 'ready' | NonNullable<Pod['status']>;
@@ -42,8 +42,8 @@ interface PlayedDeployment extends Deployment {
 }
 
 /**
- * Plays what a bare API server lacks, in one namespace: the controllers of Deployments and Jobs, the scheduler and the
- * kubelet. Pods are real objects; what becomes of them is the test's to say.
+ * Plays what a bare API server lacks, in one namespace: the controllers of Deployments, Jobs and autoscalers, the
+ * scheduler and the kubelet. Pods are real objects; what becomes of them is the test's to say.
  */
 export class PlayedCluster {
   readonly client: ApiClient;
@@ -97,6 +97,7 @@ export class PlayedCluster {
   async #round(): Promise<void> {
     const [deployments, jobs, pods] = await Promise.all([this.list(DEPLOYMENTS), this.list(JOBS), this.list(PODS)]);
     for (const deployment of deployments) await this.#playDeployment(deployment as PlayedDeployment, pods).catch(lost);
+    await this.#playAutoscalers(deployments);
     for (const job of jobs) await this.#playJob(job, pods).catch(lost);
     const owners = new Set([...deployments, ...jobs].map(({ metadata }) => metadata.uid));
     for (const pod of pods) {
@@ -144,6 +145,17 @@ export class PlayedCluster {
           ? []
           : [{ type: 'ReplicaFailure', status: 'True', reason: 'FailedCreate', message: refusal }],
     });
+  }
+
+  /** Autoscalers see no load: they only bring a count outside of their bounds to the nearer one. */
+  async #playAutoscalers(deployments: readonly Deployment[]): Promise<void> {
+    for (const { metadata, spec } of await this.list(AUTOSCALERS)) {
+      const replicas = deployments.find((each) => each.metadata.name === metadata.name)?.spec?.replicas ?? 0;
+      const { minReplicas = 1, maxReplicas = 1 } = spec ?? {};
+      const wanted = Math.min(maxReplicas, Math.max(minReplicas, replicas));
+      // At 0 replicas an autoscaler rests.
+      if (replicas > 0 && wanted !== replicas) await this.client.updateScale(DEPLOYMENTS, metadata, wanted).catch(lost);
+    }
   }
 
   async #playJob(job: Job, all: readonly Pod[]): Promise<void> {

@@ -1,0 +1,147 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { ANNOTATIONS, LABELS } from '../api/names.ts';
+import { findCondition } from '../runtime/conditions.ts';
+import { eventually } from '../runtime/testing/cluster.ts';
+import { MODEL_DEPLOYMENTS } from './kinds.ts';
+import {
+  AUTOSCALERS,
+  DEPLOYMENTS,
+  type Deployment,
+  DISRUPTION_BUDGETS,
+  JOBS,
+  SERVICE_ACCOUNTS,
+  SERVICES,
+} from './resources.ts';
+import { PlayedCluster } from './testing/played-cluster.ts';
+
+const kubeconfig = inject('kubeconfig');
+const OBJECTS = 50;
+const KILLS = 8;
+const ROUNDS = ['1', '2', '3'];
+const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+
+let cluster: PlayedCluster;
+let operator: ChildProcess | undefined;
+
+const digestOf = (text: string) => Buffer.from(text).toString('hex').padEnd(64, '0').slice(-64);
+
+beforeEach(async () => {
+  cluster = new PlayedCluster(kubeconfig, {
+    pod: () => 'ready',
+    job: ({ metadata }) => ({
+      succeeds: true,
+      message: JSON.stringify({ sha256: digestOf(metadata.name), sizeBytes: 1 }),
+    }),
+  });
+  await cluster.start();
+});
+afterEach(async () => {
+  operator?.kill('SIGKILL');
+  await cluster.stop();
+});
+
+function startOperator(): ChildProcess {
+  const flags = ['--kubeconfig', kubeconfig, '--namespaces', cluster.namespace, '--no-leader-elect'];
+  const ports = ['--health-port', '0', '--metrics-port', '0'];
+  const images = ['--server-image', 'example.com/fairlead:1', '--log-level', 'error'];
+  return spawn(process.execPath, [main, 'operator', ...flags, ...ports, ...images], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+}
+
+async function kill(process: ChildProcess): Promise<void> {
+  const ended = once(process, 'exit');
+  process.kill('SIGKILL');
+  await ended;
+}
+
+const name = (index: number) => `md-${index}`;
+
+/** A third each: with a digest, without one (a Job resolves it), and autoscaled. */
+function specOf(index: number, round: string): object {
+  const uri = `s3://models/${index}/${round}/`;
+  const resources = { requests: { cpu: '1' } };
+  if (index % 3 === 0) return { model: { uri, sha256: round.repeat(64) }, replicas: 2 };
+  if (index % 3 === 1) return { model: { uri }, replicas: 1 };
+  return { model: { uri, sha256: round.repeat(64) }, autoscaling: { minReplicas: 2, maxReplicas: 4 }, resources };
+}
+
+async function changeAll(round: string): Promise<void> {
+  for (let index = 0; index < OBJECTS; index++) {
+    const spec = specOf(index, round);
+    if (round !== ROUNDS[0]) {
+      await cluster.client.mergePatch(MODEL_DEPLOYMENTS, { namespace: cluster.namespace, name: name(index) }, { spec });
+      continue;
+    }
+    const metadata = { name: name(index), namespace: cluster.namespace };
+    await cluster.client.create(MODEL_DEPLOYMENTS, {
+      apiVersion: 'fairlead.dev/v1alpha1',
+      kind: 'ModelDeployment',
+      metadata,
+      spec,
+    });
+  }
+}
+
+test(`an operator killed ${KILLS} times while ${OBJECTS} objects change ends with every object right and none too many`, async () => {
+  let changing = true;
+  const changes = (async () => {
+    for (const round of ROUNDS) {
+      await changeAll(round);
+      await delay(2_000);
+    }
+    changing = false;
+  })();
+  for (let kills = 0; kills < KILLS; kills++) {
+    operator = startOperator();
+    // Long enough to be in the middle of something, and another thing each time.
+    await delay(700 + ((kills * 397) % 1_100));
+    await kill(operator);
+  }
+  await changes;
+  expect(changing).toBe(false);
+  operator = startOperator();
+  const last = ROUNDS.at(-1) ?? '';
+  await eventually(
+    'every object is Ready with the last model',
+    async () =>
+      (await cluster.list(MODEL_DEPLOYMENTS)).every(
+        ({ metadata, status }) =>
+          status?.observedGeneration === metadata.generation &&
+          status?.model?.uri?.endsWith(`/${last}/`) === true &&
+          findCondition(status.conditions, 'Ready')?.status === 'True',
+      ),
+    90_000,
+  );
+  await eventually('no Job is left', async () => (await cluster.list(JOBS)).length === 0);
+
+  const byOwner = Map.groupBy(
+    await cluster.list(DEPLOYMENTS),
+    ({ metadata }) => metadata.labels?.[LABELS.modelDeployment] ?? '',
+  );
+  const runs = ({ spec }: Deployment) => (spec?.replicas ?? 1) > 0;
+  for (let index = 0; index < OBJECTS; index++) {
+    const own = byOwner.get(name(index)) ?? [];
+    const running = own.filter(runs);
+    expect(running.map(({ metadata }) => metadata.annotations?.[ANNOTATIONS.modelUri])).toEqual([
+      `s3://models/${index}/${last}/`,
+    ]);
+    // One for each model that the user asked for, at most: nothing was made twice under another name.
+    expect(new Set(own.map(({ metadata }) => metadata.annotations?.[ANNOTATIONS.modelUri])).size).toBe(own.length);
+    expect(own.length).toBeLessThanOrEqual(3);
+  }
+  const managed = (objects: readonly { metadata: { labels?: Readonly<Record<string, string>> } }[]) =>
+    objects.filter(({ metadata }) => metadata.labels?.[LABELS.managedBy] === 'fairlead').length;
+  const autoscaled = Array.from({ length: OBJECTS }, (_, index) => index).filter((index) => index % 3 === 2).length;
+  const several = Array.from({ length: OBJECTS }, (_, index) => index).filter((index) => index % 3 !== 1).length;
+  expect({
+    services: managed(await cluster.list(SERVICES)),
+    accounts: managed(await cluster.list(SERVICE_ACCOUNTS)),
+    autoscalers: managed(await cluster.list(AUTOSCALERS)),
+    budgets: managed(await cluster.list(DISRUPTION_BUDGETS)),
+  }).toEqual({ services: OBJECTS, accounts: OBJECTS, autoscalers: autoscaled, budgets: several });
+}, 240_000);

@@ -50,6 +50,15 @@ export function addTargetOptions(program: Command): Command {
     .option('--image <name>', "Fairlead's image in a registry that the cluster of --context pulls from");
 }
 
+/** What `npm test -- --context NAME` and the like hand over to vitest. */
+export function targetFromEnvironment(environment: NodeJS.ProcessEnv): TargetOptions {
+  return {
+    context: environment.FAIRLEAD_TEST_CONTEXT,
+    kind: environment.FAIRLEAD_TEST_KIND === 'true',
+    image: environment.FAIRLEAD_TEST_IMAGE,
+  };
+}
+
 /** Brings the cluster up, where it is ours to bring up, and says how to use it. */
 export function openTarget(options: TargetOptions, progress: Progress = reportToTerminal): Promise<Target> {
   if (options.context !== undefined && options.kind === true)

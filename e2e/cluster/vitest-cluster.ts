@@ -2,16 +2,7 @@ import type { TestProject } from 'vitest/node';
 import { installFairlead } from '../install.ts';
 import { Cluster } from './cluster.ts';
 import { reportToTerminal } from './progress.ts';
-import { openTarget, type TargetOptions } from './target.ts';
-
-/** What `npm test -- --context NAME` and the like hand over to vitest. */
-export function targetFromEnvironment(environment: NodeJS.ProcessEnv): TargetOptions {
-  return {
-    context: environment.FAIRLEAD_TEST_CONTEXT,
-    kind: environment.FAIRLEAD_TEST_KIND === 'true',
-    image: environment.FAIRLEAD_TEST_IMAGE,
-  };
-}
+import { openTarget, targetFromEnvironment } from './target.ts';
 
 /**
  * Global setup of the project `e2e`: a cluster with Fairlead of this checkout installed. A cluster that was up stays up;

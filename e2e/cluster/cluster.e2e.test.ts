@@ -1,0 +1,100 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { image, kubectl, testNamespace } from '../environment.ts';
+import { Cluster, canRunRealNode } from './cluster.ts';
+import { ensureFairleadImage, imageSizes } from './image.ts';
+import { createKwokNodes, deleteKwokNodes, KWOK_TAINT } from './kwok.ts';
+import { targetFromEnvironment } from './target.ts';
+
+const { context, kind } = targetFromEnvironment(process.env);
+const isOwn = context === undefined && kind !== true;
+const NODES = { prefix: 'gpu', count: 200 } as const;
+
+const securityContext = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  runAsNonRoot: true,
+  capabilities: { drop: ['ALL'] },
+  seccompProfile: { type: 'RuntimeDefault' },
+};
+
+describe.skipIf(!isOwn || !canRunRealNode())("Fairlead's own cluster", () => {
+  let namespace: string;
+
+  beforeAll(async () => {
+    namespace = await testNamespace('e2e-cluster');
+  });
+
+  it('gives a GPU of the real node to a container that asks for one, and resolves names of services', async () => {
+    const script = `
+      const { address } = await (await import('node:dns/promises')).lookup('kubernetes.default.svc.cluster.local');
+      console.log(address, process.env.NVIDIA_VISIBLE_DEVICES, process.getuid());`;
+    await kubectl().apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: 'asks', namespace },
+      spec: {
+        restartPolicy: 'Never',
+        containers: [
+          {
+            name: 'main',
+            image: image(),
+            command: ['node', '--input-type=module', '--eval', script],
+            resources: { limits: { 'nvidia.com/gpu': '1' } },
+            securityContext,
+          },
+        ],
+      },
+    });
+    await kubectl().run([
+      ...['wait', 'pod/asks', '-n', namespace],
+      ...['--for=jsonpath={.status.phase}=Succeeded', '--timeout=60s'],
+    ]);
+    expect(await kubectl().run(['logs', 'asks', '-n', namespace])).toMatch(/^10\.96\.0\.1 fake-\d 65532\n$/);
+  });
+
+  describe('with hundreds of GPU nodes that only seem to exist', () => {
+    beforeAll(async () => {
+      await createKwokNodes(new Cluster().kubeconfigPath, { ...NODES, extendedResources: { 'nvidia.com/gpu': '8' } });
+    });
+    afterAll(() => deleteKwokNodes(new Cluster().kubeconfigPath, NODES));
+
+    it('schedules by their GPUs: what fits is ready and the rest waits', async () => {
+      await kubectl().apply({
+        apiVersion: 'apps/v1',
+        kind: 'Deployment',
+        metadata: { name: 'many', namespace },
+        spec: {
+          replicas: 202,
+          selector: { matchLabels: { app: 'many' } },
+          template: {
+            metadata: { labels: { app: 'many' } },
+            spec: {
+              nodeSelector: { type: 'kwok' },
+              tolerations: [{ ...KWOK_TAINT, operator: 'Equal' }],
+              containers: [
+                { name: 'main', image: 'none', resources: { limits: { 'nvidia.com/gpu': '8' } }, securityContext },
+              ],
+            },
+          },
+        },
+      });
+      const deployments = `/apis/apps/v1/namespaces/${namespace}/deployments`;
+      const settled = await kubectl().until(
+        deployments,
+        'many',
+        (deployment) => deployment?.status?.readyReplicas === NODES.count,
+        120_000,
+      );
+      expect(settled?.status.unavailableReplicas).toBe(2);
+    });
+  });
+});
+
+describe.skipIf(!isOwn || !canRunRealNode())('the image for CPUs', () => {
+  it('is smaller than 400 MB unpacked', async () => {
+    const { archive } = await ensureFairleadImage(() => undefined);
+    const { unpackedBytes, compressedBytes } = await imageSizes(archive);
+    console.log(`${Math.round(unpackedBytes / 1e6)} MB unpacked, ${Math.round(compressedBytes / 1e6)} MB compressed`);
+    expect(unpackedBytes).toBeLessThan(400e6);
+  });
+});

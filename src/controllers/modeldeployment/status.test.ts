@@ -1,0 +1,190 @@
+import { describe, expect, test } from 'vitest';
+import type { ModelDeployment } from '../kinds.ts';
+import { OWNER, revisionOf, specOf } from '../testing/spec.ts';
+import type { Diagnosis } from './diagnose.ts';
+import { planReplicas } from './plan.ts';
+import { newScope, type Scope } from './scope.ts';
+import { report } from './status.ts';
+
+const model = { uri: 's3://models/churn/model.onnx', sha256: 'a'.repeat(64) };
+const old = revisionOf('churn-old');
+const fresh = (ready: number) => revisionOf('churn-new', { replicas: 1, ready });
+
+/** A scope as the phases leave it, with the target `churn-new`. */
+function scopeOf(change: Partial<Scope>, spec: object = { replicas: 3 }): Scope {
+  const object = {
+    apiVersion: 'fairlead.dev/v1alpha1',
+    kind: 'ModelDeployment',
+    metadata: { name: 'churn', namespace: 'shop', generation: 4 },
+    spec: specOf({ model, ...spec }),
+  } as ModelDeployment;
+  const scope = { ...newScope(object, OWNER, 0), model: { kind: 'resolved', model } as const, ...change };
+  const existing = scope.revisions.find(({ name }) => name === 'churn-new');
+  const others = scope.revisions.filter((revision) => revision !== existing);
+  if (scope.refusal !== undefined || scope.model.kind !== 'resolved') return scope;
+  const plan = planReplicas({ spec: object.spec, target: existing, old: others, oldPods: 0 });
+  return { ...scope, target: { name: 'churn-new', existing, model }, old: others, plan };
+}
+const failed: Diagnosis = { kind: 'failed', reason: 'LoadFailed', message: 'bad bytes' };
+const capacity: Diagnosis = { kind: 'capacity', reason: 'Unschedulable', message: '0/4 nodes are available' };
+
+function shown(scope: Scope) {
+  const { fields, conditions } = report(scope);
+  return {
+    phase: fields.phase,
+    ...Object.fromEntries(conditions.map(({ type, status, reason }) => [type, `${status} ${reason}`])),
+  };
+}
+
+describe('phase and conditions', () => {
+  const cases: { rule: string; scope: Scope; expected: Record<string, string> }[] = [
+    {
+      rule: 'the wanted revision serves alone',
+      scope: scopeOf({ revisions: [revisionOf('churn-new')] }),
+      expected: {
+        phase: 'Ready',
+        Accepted: 'True Accepted',
+        Verified: 'True DigestVerified',
+        CapacityAvailable: 'True Sufficient',
+        Available: 'True PodsReady',
+        Progressing: 'False Complete',
+        Ready: 'True Serving',
+      },
+    },
+    {
+      rule: 'nothing runs yet',
+      scope: scopeOf({}),
+      expected: {
+        phase: 'Pending',
+        Available: 'False RollingOut',
+        Progressing: 'True RollingOut',
+        Ready: 'False RollingOut',
+      },
+    },
+    {
+      rule: 'the new revision loads while the old one serves',
+      scope: scopeOf({ revisions: [fresh(0), old] }),
+      expected: { phase: 'Progressing', Available: 'True PodsReady', Ready: 'False RollingOut' },
+    },
+    {
+      rule: 'the new revision cannot load while the old one serves',
+      scope: scopeOf({ revisions: [fresh(0), old], diagnoses: [failed] }),
+      expected: {
+        phase: 'Failed',
+        Available: 'True PodsReady',
+        Progressing: 'False LoadFailed',
+        Ready: 'False LoadFailed',
+      },
+    },
+    {
+      rule: 'there is no room for the new revision',
+      scope: scopeOf({ revisions: [fresh(0), old], diagnoses: [capacity] }),
+      expected: { phase: 'Progressing', CapacityAvailable: 'False Unschedulable', Progressing: 'True Unschedulable' },
+    },
+    {
+      rule: 'there is no room for the first pods',
+      scope: scopeOf({ revisions: [fresh(0)], diagnoses: [capacity] }),
+      expected: { phase: 'Pending', Available: 'False Unschedulable' },
+    },
+    {
+      rule: 'one pod of the wanted revision fails and the others serve',
+      scope: scopeOf({ revisions: [revisionOf('churn-new', { ready: 2 })], diagnoses: [failed] }),
+      expected: { phase: 'Progressing', Available: 'True PodsReady', Ready: 'False LoadFailed' },
+    },
+    {
+      rule: 'the spec is refused while something serves',
+      scope: scopeOf({ revisions: [old], refusal: { reason: 'InvalidPod', message: 'no' } }),
+      expected: {
+        phase: 'Failed',
+        Accepted: 'False InvalidPod',
+        Available: 'True PodsReady',
+        Progressing: 'False InvalidPod',
+      },
+    },
+    {
+      rule: 'the model is not in the registry',
+      scope: scopeOf({ model: { kind: 'failed', reason: 'ModelNotFound', message: 'no alias' } }),
+      expected: {
+        phase: 'Failed',
+        Ready: 'False ModelNotFound',
+        Available: 'False ModelNotFound',
+        Verified: 'Unknown ModelNotFound',
+      },
+    },
+    {
+      rule: 'a Job looks for the digest',
+      scope: scopeOf({ model: { kind: 'resolving', uri: 's3://x/y', attempt: 1 } }),
+      expected: { phase: 'Pending', Ready: 'False ResolvingModel', Progressing: 'True ResolvingModel' },
+    },
+    {
+      rule: 'the Job has no room',
+      scope: scopeOf({ model: { kind: 'resolving', uri: 's3://x/y', attempt: 1, why: capacity } }),
+      expected: { phase: 'Pending', Ready: 'False Unschedulable', CapacityAvailable: 'False Unschedulable' },
+    },
+    {
+      rule: 'the registry forgot a model that serves',
+      scope: scopeOf({
+        revisions: [revisionOf('churn-new')],
+        model: { kind: 'resolved', model, gone: 'Model churn is gone' },
+      }),
+      expected: { phase: 'Ready', Ready: 'True ModelGone' },
+    },
+    {
+      rule: 'no pod is wanted',
+      scope: scopeOf({ revisions: [revisionOf('churn-new', { replicas: 0, ready: 0, current: 0 })] }, { replicas: 0 }),
+      expected: { phase: 'Ready', Available: 'False ScaledToZero', Ready: 'True ScaledToZero' },
+    },
+    {
+      rule: 'the API server cannot be reached',
+      scope: scopeOf({ revisions: [old], problem: 'connection refused' }),
+      expected: { phase: 'Progressing', Ready: 'False ReconcileError', Available: 'True PodsReady' },
+    },
+  ];
+  test.each(cases)('$rule', ({ scope, expected }) => {
+    expect(shown(scope)).toMatchObject(expected);
+  });
+
+  test('never Ready while an old revision has pods that serve', () => {
+    const target = revisionOf('churn-new');
+    const late = revisionOf('churn-old', { replicas: 0, ready: 1 });
+    expect(shown(scopeOf({ revisions: [target, late] }))).toMatchObject({ Ready: 'False RollingOut' });
+  });
+});
+
+describe('fields', () => {
+  test('name the revision that had the traffic until the wanted one has all of it', () => {
+    const scope = scopeOf({
+      revisions: [
+        revisionOf('churn-new', { replicas: 3, ready: 2 }),
+        revisionOf('churn-old', { replicas: 1, ready: 1 }),
+      ],
+    });
+    const during = {
+      ...scope,
+      object: { ...scope.object, status: { stable: { revision: 'churn-old', replicas: 3, ready: 3 } } },
+    };
+    expect(report(during).fields).toMatchObject({
+      stable: { revision: 'churn-old', ready: 1 },
+      canary: { revision: 'churn-new', ready: 2, weight: 67 },
+      rollout: { message: expect.stringContaining('2 of 3 pods of revision churn-new ready') },
+    });
+  });
+
+  test('tell a broken new revision that the old one serves on', () => {
+    const { fields } = report(scopeOf({ revisions: [fresh(0), old], diagnoses: [failed] }));
+    expect(fields.rollout?.message).toBe('bad bytes; revision churn-old serves on with 3 pods');
+  });
+
+  test.each([
+    [{ model }, 'model.onnx'],
+    [{ model: { uri: 's3://models/churn/7/' } }, '7'],
+    [{ model: { ref: { model: 'churn', alias: 'champion' } } }, 'churn@champion'],
+  ])('name the model of %j in a word', (spec, expected) => {
+    expect(report(scopeOf({}, spec)).fields.summary?.model).toBe(expected);
+  });
+
+  test('hold no time and are the same for the same scope', () => {
+    const scope = scopeOf({ revisions: [fresh(0), old], diagnoses: [failed] });
+    expect(report({ ...scope, nowMs: 1 })).toEqual(report({ ...scope, nowMs: 1e12 }));
+  });
+});

@@ -1,14 +1,15 @@
-import { errors, request } from 'undici';
+import { get, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
+import { get as getSecurely } from 'node:https';
 import { LoadFailure } from './failure.ts';
 import { TransientError } from './retry.ts';
 import { type SourceOptions, withoutSecrets } from './source.ts';
 
 export interface HttpAnswer {
   readonly status: number;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  /** Throws `TransientError` when the connection drops. Read it to its end, or `discard` it. */
+  readonly headers: Readonly<IncomingHttpHeaders>;
+  /** Throws `TransientError` when the connection drops or stalls. Read it to its end, or `discard` it. */
   readonly body: AsyncIterable<Uint8Array>;
-  discard(): Promise<void>;
+  discard(): void;
 }
 
 export interface HttpRequest {
@@ -36,7 +37,7 @@ export async function httpGet(
     const answer = await send(at, { ...sent, ...credentials }, options);
     const location = answer.headers.location;
     if (![301, 302, 303, 307, 308].includes(answer.status) || typeof location !== 'string') return answer;
-    await answer.discard();
+    answer.discard();
     const next = URL.canParse(location, at.href) ? new URL(location, at.href) : undefined;
     const allowed = next?.protocol === 'https:' || (next?.protocol === 'http:' && at.protocol === 'http:');
     if (next === undefined || !allowed) {
@@ -89,32 +90,39 @@ export async function* skipped(body: AsyncIterable<Uint8Array>, skipBytes: numbe
   }
 }
 
-async function send(
+/** Node's own client: undici costs an idle server 16 MB more of memory (docs/decisions/0032). */
+function send(
   url: URL,
   headers: Readonly<Record<string, string>>,
   { limits, signal }: HttpOptions,
 ): Promise<HttpAnswer> {
+  return new Promise((resolve, reject) => {
+    const open = url.protocol === 'https:' ? getSecurely : get;
+    const request = open(url, { headers, signal, timeout: limits.idleTimeoutMs }, (answer) => {
+      resolve({
+        status: answer.statusCode ?? 0,
+        headers: answer.headers,
+        body: guarded(answer, signal),
+        discard: () => void answer.destroy(),
+      });
+    });
+    // Also amid the body: then this error is what reading it throws.
+    request.on('timeout', () => request.destroy(new StalledError(limits.idleTimeoutMs)));
+    request.on('error', (error) => reject(connectionFailure(error, url, signal)));
+  });
+}
+
+async function* guarded(body: IncomingMessage, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   try {
-    const { idleTimeoutMs } = limits;
-    const answer = await request(url, { headers, signal, headersTimeout: idleTimeoutMs, bodyTimeout: idleTimeoutMs });
-    return {
-      status: answer.statusCode,
-      headers: answer.headers,
-      body: guarded(answer.body, signal),
-      discard: async () => {
-        await answer.body.dump({ limit: 64 << 10 }).catch(() => {});
-      },
-    };
+    yield* body as AsyncIterable<Uint8Array>;
   } catch (error) {
-    throw connectionFailure(error, url, signal);
+    throw connectionFailure(error, undefined, signal);
   }
 }
 
-async function* guarded(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } catch (error) {
-    throw connectionFailure(error, undefined, signal);
+class StalledError extends Error {
+  constructor(idleTimeoutMs: number) {
+    super(`nothing came for ${idleTimeoutMs} ms`);
   }
 }
 
@@ -127,16 +135,12 @@ const CONNECTION_ERRORS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: 'the host is unreachable',
   ENETUNREACH: 'the network is unreachable',
   ETIMEDOUT: 'the connection timed out',
-  UND_ERR_CONNECT_TIMEOUT: 'the connection timed out',
-  UND_ERR_HEADERS_TIMEOUT: 'no answer came in time',
-  UND_ERR_BODY_TIMEOUT: 'the answer stalled',
-  UND_ERR_SOCKET: 'the connection dropped',
 };
 
 function connectionFailure(error: unknown, url: URL | undefined, signal: AbortSignal): unknown {
-  if (signal.aborted || error instanceof TransientError || error instanceof LoadFailure) return error;
-  const code = errorCode(error);
-  const words = CONNECTION_ERRORS[code] ?? (error instanceof errors.UndiciError ? error.message : String(error));
+  if (signal.aborted) return signal.reason;
+  if (error instanceof TransientError || error instanceof LoadFailure) return error;
+  const words = CONNECTION_ERRORS[errorCode(error)] ?? (error instanceof Error ? error.message : String(error));
   return new TransientError(url === undefined ? words : `${url.host}: ${words}`, { cause: error });
 }
 

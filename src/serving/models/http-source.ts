@@ -15,7 +15,7 @@ export const httpSource: ModelSource = {
         offsetBytes === 0 ? {} : { range: `bytes=${offsetBytes}-`, ...(validator ? { 'if-range': validator } : {}) };
       const answer = await httpGet(url, { headers: range, authorization }, options);
       if (answer.status === 200 || answer.status === 206) return answer;
-      await answer.discard();
+      answer.discard();
       throw statusFailure(answer.status, uri.shown);
     };
     const first = await withRetries(uri.shown, options, () => get(0));
@@ -24,7 +24,7 @@ export const httpSource: ModelSource = {
     const content = resumed(uri.shown, options, first.body, sizeBytes, async (offsetBytes) => {
       const answer = await get(offsetBytes, validator);
       if (validatorOf(answer) !== validator) {
-        await answer.discard();
+        answer.discard();
         throw new LoadFailure('SourceUnreachable', `${uri.shown} was changed while it was read; try again`);
       }
       return answer.status === 206 ? answer.body : skipped(answer.body, offsetBytes);

@@ -24,14 +24,15 @@ const MAX_TOKEN_BYTES = 1 << 20;
 /**
  * Answers a registry's challenge with an `Authorization` header, fetching a token where one is wanted.
  * @param scope what to ask for where the challenge does not say, such as `repository:models/churn:pull`.
+ * @param isSecure whether the registry is spoken to by https; then its token server must be, too.
  * @throws LoadFailure `AccessDenied`; `TransientError` when the token's server may heal.
  */
 export async function answerChallenge(
   challenge: Challenge | undefined,
   what: string,
   scope: string,
-  credentials: ModelCredentials,
-  options: HttpOptions,
+  { credentials, ...options }: HttpOptions & { readonly credentials: ModelCredentials },
+  isSecure: boolean,
 ): Promise<string> {
   const basic = basicAuthorization(credentials);
   if (challenge?.scheme === 'basic') {
@@ -46,12 +47,18 @@ export async function answerChallenge(
     throw new LoadFailure('AccessDenied', `${what} refuses access and offers no way to sign in that is known here`);
   }
   const url = new URL(realm);
+  if (isSecure && url.protocol !== 'https:') {
+    throw new LoadFailure(
+      'AccessDenied',
+      `${what} wants its password sent unencrypted to ${url.host}, which is not done`,
+    );
+  }
   const service = challenge.parameters.get('service');
   if (service !== undefined) url.searchParams.set('service', service);
   url.searchParams.set('scope', challenge.parameters.get('scope') ?? scope);
   const answer = await httpGet(url, { authorization: basic }, options);
   if (answer.status !== 200) {
-    await answer.discard();
+    answer.discard();
     throw statusFailure(answer.status, `the token server of ${what}`);
   }
   const token = tokenOf((await bodyBytes(answer, MAX_TOKEN_BYTES, 'the token')).toString());

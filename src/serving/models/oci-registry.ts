@@ -115,16 +115,21 @@ export class OciRepository {
     const send = () => httpGet(url, { headers, authorization: this.#authorization }, this.#options);
     let answer = await send();
     if (answer.status === 401) {
-      await answer.discard();
+      answer.discard();
       const header = answer.headers['www-authenticate'];
       const challenge = typeof header === 'string' ? parseChallenge(header) : undefined;
       const scope = `repository:${repository}:pull`;
-      const { credentials } = this.#options;
-      this.#authorization = await answerChallenge(challenge, this.#shown, scope, credentials, this.#options);
+      this.#authorization = await answerChallenge(
+        challenge,
+        this.#shown,
+        scope,
+        this.#options,
+        url.protocol === 'https:',
+      );
       answer = await send();
     }
     if (answer.status === 200 || answer.status === 206) return answer;
-    await answer.discard();
+    answer.discard();
     throw statusFailure(answer.status, this.#shown);
   }
 }

@@ -32,13 +32,10 @@ export class Attempts {
     const waitMs = limits.retryDelaysMs[this.#failed];
     this.#failed += 1;
     if (waitMs === undefined) {
-      throw new LoadFailure(
-        'SourceUnreachable',
-        `${this.#what}: ${error.message} (attempt ${this.#failed}, the last)`,
-        {
-          cause: error,
-        },
-      );
+      const told = error.message.startsWith(this.#what) ? error.message : `${this.#what}: ${error.message}`;
+      throw new LoadFailure('SourceUnreachable', `${told} (attempt ${this.#failed}, the last)`, {
+        cause: error,
+      });
     }
     logger.warn('Reading the model failed; trying again', {
       source: this.#what,

@@ -27,9 +27,13 @@ export class WorkerSession implements SessionLike {
     this.outputs = opened.outputs;
     this.provider = opened.provider;
     worker.on('message', (reply: WorkerReply) => this.#receive(reply));
-    worker.on('error', (error) =>
-      this.#end(new Error(`The inference thread failed: ${String(error)}`, { cause: error })),
-    );
+    worker.on('error', (error) => {
+      this.#end(new Error(`The inference thread failed: ${String(error)}`, { cause: error }));
+      // A server whose engine is gone must not stay ready: end the process, and let the kubelet start it again.
+      queueMicrotask(() => {
+        throw error;
+      });
+    });
     worker.on('exit', (code) => this.#end(new Error(`The inference thread ended (code ${code})`)));
   }
 

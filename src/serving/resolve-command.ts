@@ -11,33 +11,44 @@ const MAX_MESSAGE_LENGTH = 3000;
 interface ResolveFlags {
   readonly uri: string;
   readonly endpoint?: string;
+  readonly sha256?: string;
+  readonly output?: string;
   readonly pvcRoot: string;
   readonly terminationLog: string;
 }
 
 /** `fairlead resolve`: its result is the last line of stdout, and the container's termination message. */
 export const command = new Command('resolve')
-  .description('Read a model once and print its digest and size as JSON; nothing is kept')
+  .description('Read a model once and print its digest and size as JSON; nothing is kept without --output')
   .requiredOption('--uri <uri>', 'the model: file://, pvc://, http(s)://, s3:// or oci://')
   .option('--endpoint <url>', 'endpoint of an S3-compatible store or of a registry')
+  .option('--sha256 <digest>', 'fail with DigestMismatch unless the model has this digest')
+  .option('--output <path>', 'keep the model there: a file, or for a directory a directory')
   .option('--pvc-root <path>', 'where claims are mounted', '/mnt/pvc')
   .option('--termination-log <path>', 'also write the result there', environment.terminationLogPath)
   .action(resolve);
 
-async function resolve({ uri, endpoint, pvcRoot, terminationLog }: ResolveFlags): Promise<void> {
+async function resolve({ uri, endpoint, sha256, output, pvcRoot, terminationLog }: ResolveFlags): Promise<void> {
   const logger = createLogger('warn', { role: 'resolve' });
   const stop = new AbortController();
   process.once('SIGTERM', () => stop.abort(new Error('Stopped by SIGTERM')));
   process.once('SIGINT', () => stop.abort(new Error('Stopped by SIGINT')));
   const credentials = environment.modelCredentials;
-  const result = await resolveModel({ uri, endpoint, pvcRoot, credentials, logger, signal: stop.signal }).catch(
-    (error: unknown) => {
-      process.exitCode = 1;
-      const reason = error instanceof LoadFailure ? error.reason : 'LoadFailed';
-      const message = error instanceof Error ? error.message : String(error);
-      return { reason, message: message.slice(0, MAX_MESSAGE_LENGTH) };
-    },
-  );
+  const result = await resolveModel({
+    uri,
+    endpoint,
+    expected: sha256,
+    output,
+    pvcRoot,
+    credentials,
+    logger,
+    signal: stop.signal,
+  }).catch((error: unknown) => {
+    process.exitCode = 1;
+    const reason = error instanceof LoadFailure ? error.reason : 'LoadFailed';
+    const message = error instanceof Error ? error.message : String(error);
+    return { reason, message: message.slice(0, MAX_MESSAGE_LENGTH) };
+  });
   const line = `${JSON.stringify(result)}\n`;
   process.stdout.write(line);
   // The kubelet makes the default file; outside a pod it is not ours to make.

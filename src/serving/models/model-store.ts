@@ -139,7 +139,8 @@ async function keptModel(sha256: string, options: PlaceOptions): Promise<PlacedM
   return { sha256, sizeBytes: digest.sizeBytes, path: file, confirmUnchanged: async () => {} };
 }
 
-function expectDigest(shown: string, wanted: string | undefined, digest: ModelDigest): void {
+/** @throws LoadFailure `DigestMismatch` when the bytes are not those that are wanted. */
+export function expectDigest(shown: string, wanted: string | undefined, digest: ModelDigest): void {
   if (wanted === undefined || wanted === digest.sha256) return;
   throw new LoadFailure(
     'DigestMismatch',

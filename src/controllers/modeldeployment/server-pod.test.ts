@@ -3,7 +3,7 @@ import Value from 'typebox/value';
 import { describe, expect, test } from 'vitest';
 import { ServingConfig } from '../../api/serving-config.ts';
 import { OWNER, specOf } from '../testing/spec.ts';
-import { serverPodTemplate, servingConfig, variableText } from './server-pod.ts';
+import { modelPath, serverPodTemplate, servingConfig, variableText } from './server-pod.ts';
 
 const model = { uri: 's3://models/churn/7/', sha256: 'a'.repeat(64), version: '7' };
 const ref = { model: { ref: { model: 'churn', version: '7' } } };
@@ -103,6 +103,17 @@ describe('a declared container', () => {
     expect(pod.initContainers?.[0]?.args).toEqual(expect.arrayContaining(['--sha256', model.sha256]));
     expect(serverOf(pod)).toMatchObject({ image: 'triton:1', args: container.args });
     expect(serverOf(pod)?.env?.[0]?.name).toBe('FAIRLEAD_MODEL_PATH');
+  });
+
+  test.each([
+    ['s3://models/churn/model.savedmodel/', '/var/lib/fairlead/models/model.savedmodel'],
+    ['https://host/churn.mar', '/var/lib/fairlead/models/churn.mar'],
+    ['https://host/get?model=churn', '/var/lib/fairlead/models/model'],
+    ['oci://host/churn:7', '/var/lib/fairlead/models/model'],
+    ['pvc://data/churn/7', '/mnt/pvc/data/churn/7'],
+    ['file:///opt/model', '/opt/model'],
+  ])('finds the model of %s at %s', (uri, path) => {
+    expect(modelPath(uri)).toBe(path);
   });
 
   test('is found by the names of its ports, whatever their numbers', () => {

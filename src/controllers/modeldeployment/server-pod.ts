@@ -88,7 +88,9 @@ export function modelPath(uri: string): string {
   const claim = claimOf(uri);
   if (claim !== undefined) return `${PVC_ROOT}/${claim.claim}/${claim.path}`;
   if (uri.startsWith('file://')) return uri.slice('file://'.length);
-  return `${MODEL_ROOT}/model`;
+  // Servers tell formats by the name of a file or directory, so that it keeps its own where that can be a path.
+  const name = uri.split('/').findLast((part) => part !== '') ?? '';
+  return `${MODEL_ROOT}/${/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(name) ? name : 'model'}`;
 }
 
 /** Downloads the model, or reads it in place, and ends in failure when the digest is another. */

@@ -25,6 +25,7 @@ export class OnnxSession implements SessionLike {
   readonly provider: string;
   readonly #engine: InstanceType<typeof binding.InferenceSession>;
   #gpuProfile: GpuProfile | undefined;
+  #refusal: unknown;
 
   /**
    * @throws LoadFailure `UnsupportedOpset`, `InvalidModel`, or `ProviderUnavailable` when a GPU is asked for and its
@@ -55,6 +56,7 @@ export class OnnxSession implements SessionLike {
 
   /** As `run`, but returns the outputs themselves, and throws. */
   runNow(inputs: readonly Tensor[], outputNames: readonly string[]): Tensor[] {
+    if (this.#refusal !== undefined) throw this.#refusal;
     const feeds: Record<string, ReturnType<typeof toEngine>> = {};
     for (const input of inputs) feeds[input.name] = toEngine(input);
     const fetches: Record<string, null> = {};
@@ -84,7 +86,12 @@ export class OnnxSession implements SessionLike {
   #confirmGpu(profile: GpuProfile): void {
     this.#gpuProfile = undefined;
     this.#engine.endProfiling();
-    profile.confirm();
+    try {
+      profile.confirm();
+    } catch (error) {
+      this.#refusal = error;
+      throw error;
+    }
   }
 }
 

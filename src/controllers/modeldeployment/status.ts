@@ -36,7 +36,7 @@ function obstacleOf(scope: Scope): Obstacle | undefined {
   if (model.kind === 'failed') return { ...model, message: `${model.message}${servesOn(scope)}` };
   if (model.kind === 'resolving') {
     if (model.why !== undefined) return model.why;
-    const message = `attempt ${model.attempt}: a Job finds out the digest of ${model.uri}`;
+    const message = `a Job finds out the digest of ${model.uri}`;
     return diagnoses[0] ?? { kind: 'waiting', reason: 'ResolvingModel', message };
   }
   if (plan === undefined || target === undefined) {

@@ -95,6 +95,7 @@ export class PlayedCluster {
   }
 
   async #round(): Promise<void> {
+    const { extremes } = this;
     const [deployments, jobs, pods] = await Promise.all([this.list(DEPLOYMENTS), this.list(JOBS), this.list(PODS)]);
     for (const deployment of deployments) await this.#playDeployment(deployment as PlayedDeployment, pods).catch(lost);
     await this.#playAutoscalers(deployments);
@@ -107,10 +108,10 @@ export class PlayedCluster {
     const ready = serving.filter((pod) =>
       pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'),
     );
-    this.extremes = {
-      leastReady: Math.min(this.extremes.leastReady, ready.length),
-      mostPods: Math.max(this.extremes.mostPods, serving.length),
-    };
+    // What was listed before they were forgotten is not to be remembered after.
+    if (this.extremes !== extremes) return;
+    extremes.leastReady = Math.min(extremes.leastReady, ready.length);
+    extremes.mostPods = Math.max(extremes.mostPods, serving.length);
   }
 
   async #playDeployment(deployment: PlayedDeployment, all: readonly Pod[]): Promise<void> {

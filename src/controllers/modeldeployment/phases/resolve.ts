@@ -4,7 +4,7 @@ import { BY_MODEL, MODEL_VERSIONS, MODELS } from '../../kinds.ts';
 import { JOBS } from '../../resources.ts';
 import { uriRefusal } from '../acceptance.ts';
 import { type Registry, resolveSource } from '../model-source.ts';
-import { answerOf, desiredResolveJob, type Question, questionId } from '../resolve-job.ts';
+import { answerOf, desiredResolveJob, type Failure, type Question, questionId } from '../resolve-job.ts';
 import { lookAgain, type ModelState, type Scope } from '../scope.ts';
 import type { Phase, PhaseContext } from './phase.ts';
 
@@ -46,31 +46,36 @@ async function ask(
   const question: Question = { owner, spec: object.spec, uri, image: context.images.cpu };
   const id = questionId(question);
   const answer = answerOf(scope.attempts.get(id) ?? [], scope.nowMs);
-  scope.neededJob = answer.jobName;
+  scope.neededJobs = answer.jobNames;
   switch (answer.kind) {
     case 'resolved':
       return { kind: 'resolved', model: { uri, sha256: answer.sha256, ...(version && { version }) } };
     case 'running':
-      return { kind: 'resolving', uri, attempt: answer.attempt, why: answer.why };
+      if (answer.before !== undefined) return failed(answer.before, true);
+      return { kind: 'resolving', uri, why: answer.why };
     case 'ask': {
       const job = await context.apply(JOBS, desiredResolveJob(question, answer.attempt));
-      scope.neededJob = job.metadata.name;
-      return { kind: 'resolving', uri, attempt: answer.attempt };
+      scope.neededJobs = [...answer.jobNames, job.metadata.name];
+      return answer.before === undefined ? { kind: 'resolving', uri } : failed(answer.before, true);
     }
-    case 'failed': {
+    case 'failed':
       if (answer.retryAtMs !== undefined) lookAgain(scope, answer.retryAtMs);
-      const next =
-        answer.retryAtMs === undefined ? 'change the spec' : `attempt ${answer.attempt}, tried again by itself`;
-      return { kind: 'failed', reason: answer.reason, message: `${answer.message} (${next})` };
-    }
+      return failed(answer, answer.retryAtMs !== undefined);
   }
+}
+
+/** The same while the next attempt waits and while it runs: what is known only changes when that ends. */
+function failed({ reason, message, attempt }: Failure, isTriedAgain: boolean): ModelState {
+  const next = isTriedAgain
+    ? `attempt ${attempt} to find the digest; it is tried again`
+    : 'only a change of the spec can help';
+  return { kind: 'failed', reason, message: `${message} (${next})` };
 }
 
 /** Jobs of a question that is no longer asked, and attempts before the last one. */
 async function forgetOtherJobs(scope: Scope, context: PhaseContext): Promise<void> {
   const { namespace } = scope.owner;
-  const keep =
-    scope.neededJob === undefined ? [] : [identityOf(JOBS, { metadata: { namespace, name: scope.neededJob } })];
+  const keep = scope.neededJobs.map((name) => identityOf(JOBS, { metadata: { namespace, name } }));
   await context.prune(scope.object, [JOBS], new Set(keep));
 }
 

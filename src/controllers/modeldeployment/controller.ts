@@ -1,5 +1,4 @@
-import { setConditions } from '../../runtime/conditions.ts';
-import { DONE, type Result, requeueAfter, StoppedError } from '../../runtime/outcome.ts';
+import { DONE, type Result, requeueAfter } from '../../runtime/outcome.ts';
 import type { ControllerDefinition, ReconcileContext } from '../../runtime/reconcile-context.ts';
 import { controllerReference, keyOf } from '../../runtime/types.ts';
 import {
@@ -30,8 +29,8 @@ import { observe } from './phases/observe.ts';
 import type { Phase } from './phases/phase.ts';
 import { resolve } from './phases/resolve.ts';
 import { retire } from './phases/retire.ts';
+import { Reporter } from './reporter.ts';
 import { lookAgain, newScope, type Scope } from './scope.ts';
-import { report } from './status.ts';
 import type { RuntimeImages } from './types.ts';
 
 export interface ModelDeploymentControllerOptions {
@@ -50,6 +49,7 @@ export function modelDeploymentController(
   options: ModelDeploymentControllerOptions,
 ): ControllerDefinition<ModelDeployment> {
   const images: RuntimeImages = { cpu: options.serverImage, cuda: options.serverImageCuda };
+  const reporter = new Reporter();
   return {
     name: 'modeldeployment',
     primary: watchModelDeployments,
@@ -62,25 +62,33 @@ export function modelDeploymentController(
       ),
     ],
     workers: options.workers,
-    reconcile: (object, context) => reconcile(object, context, images),
+    reconcile: (object, context) => reconcile(object, context, images, reporter),
+    forget: (key) => reporter.forget(key),
   };
 }
 
-/** Status is written on every exit but one: a process that stops, or no longer leads, has nothing more to say. */
-async function reconcile(object: ModelDeployment, context: ReconcileContext, images: RuntimeImages): Promise<Result> {
+/**
+ * Status is written on every exit, but where the reconcile is only cut short: by a stop, or by a change of what it was
+ * looking at. Then it is repeated, here or by whoever leads next.
+ */
+async function reconcile(
+  object: ModelDeployment,
+  context: ReconcileContext,
+  images: RuntimeImages,
+  reporter: Reporter,
+): Promise<Result> {
   // Children go with their owner by its references; nothing of ours has to be waited for.
   if (object.metadata.deletionTimestamp !== undefined) return DONE;
   const { name, namespace } = object.metadata;
   const scope = newScope(object, { name, namespace, reference: controllerReference(object) }, context.now());
   const failure = await runPhases(scope, context, images);
-  if (failure instanceof StoppedError) throw failure;
-  await tell(scope, context);
+  if (failure === undefined || scope.problem !== undefined) await reporter.tell(scope, context);
   if (failure !== undefined) throw failure;
   if (scope.lookAgainAtMs === undefined) return DONE;
   return requeueAfter(Math.max(0, scope.lookAgainAtMs - context.now()));
 }
 
-/** @returns what has to be thrown after status is written */
+/** @returns what has to be thrown, after status is written if there is a problem to tell */
 async function runPhases(scope: Scope, context: ReconcileContext, images: RuntimeImages): Promise<unknown> {
   try {
     for (const phase of PHASES) if ((await phase(scope, { ...context, images })) === 'stop') break;
@@ -96,27 +104,5 @@ async function runPhases(scope: Scope, context: ReconcileContext, images: Runtim
     else scope.diagnoses = [meaning.diagnosis, ...scope.diagnoses];
     lookAgain(scope, scope.nowMs + meaning.retryAfterMs);
     return undefined;
-  }
-}
-
-async function tell(scope: Scope, context: ReconcileContext): Promise<void> {
-  const { object, nowMs } = scope;
-  const { fields, conditions } = report(scope);
-  const before = object.status;
-  await context.writeStatus(MODEL_DEPLOYMENTS, object, {
-    ...fields,
-    conditions: [...setConditions(before?.conditions, conditions, { generation: object.metadata.generation, nowMs })],
-  });
-  if (before?.phase === fields.phase) return;
-  const note = conditions.find(({ type }) => type === 'Ready');
-  if (fields.phase === 'Ready') {
-    context.event(object, { type: 'Normal', reason: 'Ready', action: 'Serve', note: note?.message ?? '' });
-  } else if (fields.phase === 'Failed') {
-    context.event(object, {
-      type: 'Warning',
-      reason: note?.reason ?? 'Failed',
-      action: 'Serve',
-      note: note?.message ?? '',
-    });
   }
 }

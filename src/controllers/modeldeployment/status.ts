@@ -50,8 +50,9 @@ function obstacleOf(scope: Scope): Obstacle | undefined {
   const readyTarget = target.existing?.ready ?? 0;
   const remaining = sum(scope.old.map(({ replicas }) => replicas));
   const left = remaining === 0 ? '' : `; ${pods(remaining)} of older revisions remain`;
-  const message = `${readyTarget} of ${pods(plan.wanted)} of revision ${target.name} ready${left}`;
-  return { kind: 'waiting', reason: first?.reason ?? 'RollingOut', message };
+  const why = first === undefined ? '' : ` (${first.message})`;
+  const message = `${readyTarget} of ${pods(plan.wanted)} of revision ${target.name} ready${why}${left}`;
+  return { kind: 'waiting', reason: 'RollingOut', message };
 }
 
 /** That users are served all the same, where they are. */

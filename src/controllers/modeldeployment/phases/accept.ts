@@ -10,14 +10,14 @@ export const accept: Phase = async (scope, context) => {
   scope.refusal = refusal(object);
   if (scope.refusal !== undefined) return 'stop';
   const account = desiredServiceAccount(owner, object.spec);
-  if (account !== undefined) await context.apply(SERVICE_ACCOUNTS, account);
-  else {
+  const service = context.apply(SERVICES, desiredService(owner, object.spec));
+  await Promise.all([service, account && context.apply(SERVICE_ACCOUNTS, account)]);
+  if (account === undefined) {
     const name = object.spec.pod?.serviceAccountName ?? '';
     if (context.cache.get(SERVICE_ACCOUNTS, objectKey({ namespace: owner.namespace, name })) === undefined) {
       const message = `pod.serviceAccountName: ServiceAccount ${name} does not exist in the namespace: create it`;
       scope.diagnoses = [{ kind: 'failed', reason: 'ServiceAccountNotFound', message }];
     }
   }
-  await context.apply(SERVICES, desiredService(owner, object.spec));
   return 'continue';
 };

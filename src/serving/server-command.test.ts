@@ -1,0 +1,107 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { afterEach, expect, test } from 'vitest';
+
+const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const model = `file://${here('../../e2e/models/breast-cancer-v2.onnx')}`;
+const started: ChildProcess[] = [];
+afterEach(() => {
+  for (const child of started.splice(0)) child.kill('SIGKILL');
+});
+
+interface LogLine {
+  readonly message: string;
+  readonly http?: number;
+  readonly reason?: string;
+}
+
+/** Runs `fairlead server` as a process; `until` waits for a line of its log. */
+function run(flags: readonly string[], env: Record<string, string> = {}) {
+  const ports = ['--host', '127.0.0.1', '--http-port', '0', '--grpc-port', '0', '--metrics-port', '0'];
+  const child = spawn(process.execPath, [here('../main.ts'), 'server', ...ports, ...flags], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  started.push(child);
+  const lines: LogLine[] = [];
+  const waiting: (() => void)[] = [];
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    lines.push(JSON.parse(line));
+    for (const wake of waiting.splice(0)) wake();
+  });
+  const exited = once(child, 'close').then(([code]) => code as number | null);
+  const until = async (message: RegExp): Promise<LogLine> => {
+    for (;;) {
+      const found = lines.find((line) => message.test(line.message));
+      if (found !== undefined) return found;
+      await Promise.race([new Promise<void>((resolve) => waiting.push(resolve)), exited]);
+      if (child.exitCode !== null && !lines.some((line) => message.test(line.message))) {
+        throw new Error(`the server ended with ${child.exitCode}: ${JSON.stringify(lines)}`);
+      }
+    }
+  };
+  return { child, until, exited, lines };
+}
+
+test('a server alone serves a real model, logs what it is told to, and ends by SIGTERM with 0', async () => {
+  const config = { models: [{ name: 'bc', version: '2', uri: model }], predictionLog: { samplingRate: 1 } };
+  const { child, until, exited, lines } = run(['--drain-delay', '0'], {
+    FAIRLEAD_SERVER_CONFIG: JSON.stringify(config),
+  });
+  const { http } = await until(/^listening$/);
+  await until(/^ready$/);
+  const row = JSON.parse(readFileSync(here('../../e2e/models/breast-cancer.json'), 'utf8')).rows[0];
+  const answer = await fetch(`http://127.0.0.1:${http}/predict`, {
+    method: 'POST',
+    body: JSON.stringify({ instance: row }),
+  });
+  expect(await answer.json()).toMatchObject({
+    model_name: 'bc',
+    model_version: '2',
+    prediction: { label: expect.any(Number) },
+  });
+  child.kill('SIGTERM');
+  expect(await exited).toBe(0);
+  expect(lines).toContainEqual(expect.objectContaining({ message: 'prediction', model: 'bc', version: '2' }));
+  expect(lines.at(-1)?.message).toBe('stopped: every request was answered');
+}, 30_000);
+
+test('a second signal ends a server at once', async () => {
+  const { child, until, exited } = run(['--model', `bc=${model}`, '--drain-delay', '60s']);
+  await until(/^ready$/);
+  child.kill('SIGTERM');
+  await until(/^stopping/);
+  child.kill('SIGTERM');
+  expect(await exited).toBe(1);
+}, 30_000);
+
+test('the grace limit ends a server that is still draining', async () => {
+  const { child, until, exited } = run(['--model', `bc=${model}`, '--drain-delay', '60s', '--grace', '10ms']);
+  await until(/^ready$/);
+  child.kill('SIGTERM');
+  expect(await exited).toBe(1);
+}, 30_000);
+
+test.each([
+  ['a model that is not there', ['--model', 'bc=file:///none/such.onnx'], 'ModelNotFound'],
+  ['a flag that is wrong', ['--model', 'bc'], 'InvalidConfiguration'],
+])(
+  '%s ends a server with 1, and the kubelet reads why',
+  async (_, flags, reason) => {
+    const terminationLog = join(mkdtempSync(join(tmpdir(), 'fairlead-server-')), 'termination-log');
+    writeFileSync(terminationLog, '');
+    const { exited, lines } = run(flags, { FAIRLEAD_TERMINATION_LOG: terminationLog });
+    expect(await exited).toBe(1);
+    expect(JSON.parse(readFileSync(terminationLog, 'utf8'))).toEqual({
+      reason,
+      message: expect.stringMatching(/such\.onnx|--model bc/),
+    });
+    expect(lines.at(-1)?.reason).toBe(reason);
+  },
+  30_000,
+);

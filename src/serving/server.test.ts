@@ -1,0 +1,171 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Agent, request } from 'undici';
+import { afterEach, expect, test } from 'vitest';
+import { ServingMetrics } from '../telemetry/serving-metrics.ts';
+import { LoadFailure } from './models/failure.ts';
+import { OnnxSession } from './models/onnx-session.ts';
+import { InferenceServer } from './server.ts';
+import type { ServerOptions } from './server-options.ts';
+import type { SessionLike } from './session.ts';
+import { FakeSession } from './testing/fake-session.ts';
+import { quietLogger } from './testing/served.ts';
+
+const ends: (() => void)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0)) end();
+});
+
+const uri = 'file:///m.onnx';
+
+async function start(openSession: () => Promise<SessionLike>, options: Partial<ServerOptions> = {}) {
+  const server = new InferenceServer(
+    {
+      config: { models: [{ name: 'm', uri }] },
+      host: '127.0.0.1',
+      httpPort: 0,
+      grpcPort: 0,
+      metricsPort: 0,
+      modelRoot: '/none',
+      pvcRoot: '/none',
+      device: 'cpu',
+      maxBatchSize: 32,
+      maxDelayMs: 0,
+      maxQueueSize: 1000,
+      maxRequestBytes: 100_000,
+      drainDelayMs: 0,
+      graceMs: 1000,
+      ...options,
+    },
+    {
+      logger: quietLogger,
+      metrics: new ServingMetrics(),
+      log: undefined,
+      serverVersion: '1.2.3',
+      openSession,
+      delay: (ms, signal) => wait(ms, undefined, { signal }).catch(() => undefined),
+    },
+  );
+  const ports = await server.listen();
+  ends.push(() => server.kill());
+  const status = async (path: string) => {
+    const answer = await request(`http://127.0.0.1:${ports.http}${path}`);
+    await answer.body.dump();
+    return answer.statusCode;
+  };
+  return { server, ports, status };
+}
+
+const never = new AbortController().signal;
+const body = (columns: number) =>
+  JSON.stringify({
+    inputs: [
+      { name: 'x', shape: [1, columns], datatype: 'FP32', data: Array.from({ length: columns }, (_, index) => index) },
+    ],
+  });
+
+test('a server lives while its models load, and is ready only after they answered', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const session = new FakeSession();
+  const { server, status, ports } = await start(() => promise.then(() => session));
+  const loaded = server.load();
+  expect(await status('/v2/health/live')).toBe(200);
+  expect(await status('/v2/health/ready')).toBe(503);
+  expect(await status('/v2/models/m/ready')).toBe(503);
+  const answer = await request(`http://127.0.0.1:${ports.http}/v2/models/m/infer`, { method: 'POST', body: body(2) });
+  expect(answer.statusCode).toBe(503);
+  expect(await answer.body.json()).toEqual({ error: 'model "m" is loading' });
+  resolve();
+  await loaded;
+  expect(session.runs.length).toBeGreaterThan(0);
+  expect(await status('/v2/health/ready')).toBe(200);
+  const metrics = await request(`http://127.0.0.1:${ports.metrics}/metrics`);
+  expect(await metrics.body.text()).toContain('model_load_seconds{model="m",version=""}');
+});
+
+test('a model that fails to load says why, and its session is closed', async () => {
+  const failing = new FakeSession({ run: async () => Promise.reject(new Error('no')) });
+  const { server, status } = await start(async () => failing);
+  await expect(server.load()).rejects.toBeInstanceOf(LoadFailure);
+  expect(failing.isClosed).toBe(true);
+  expect(await status('/v2/health/ready')).toBe(503);
+});
+
+test('a stop under load loses no request and closes the session last', async () => {
+  const path = fileURLToPath(new URL('../../e2e/models/breast-cancer-v2.onnx', import.meta.url));
+  const { server, ports } = await start(async () => new OnnxSession({ path, device: 'cpu', threads: 1 }), {
+    drainDelayMs: 200,
+  });
+  await server.load();
+  const outcomes = { answered: 0, refused: 0 };
+  let isStopping = false;
+  const client = async (): Promise<void> => {
+    const dispatcher = new Agent({ connections: 1 });
+    for (let count = 0; count < 100_000; count++) {
+      try {
+        const answer = await request(`http://127.0.0.1:${ports.http}/v2/models/m/infer`, {
+          method: 'POST',
+          body: body(30),
+          dispatcher,
+        });
+        expect(answer.statusCode).toBe(200);
+        await answer.body.dump();
+        outcomes.answered++;
+        // As a client does whose balancer has taken the server out: it goes where it is told.
+        if (answer.headers.connection === 'close') return;
+      } catch (error) {
+        if (!isStopping) throw error;
+        outcomes.refused++;
+        return;
+      }
+    }
+  };
+  const clients = Array.from({ length: 8 }, client);
+  await wait(100);
+  const stopped = server.stop(never);
+  await Promise.all(clients);
+  isStopping = true;
+  expect(await stopped).toBe(true);
+  expect(outcomes.refused).toBe(0);
+  expect(outcomes.answered).toBeGreaterThan(8);
+});
+
+test('a stop waits for the request that is running, and not beyond the limit', async () => {
+  const running = Promise.withResolvers<void>();
+  let slow = false;
+  const session = new FakeSession({
+    run: async (inputs) =>
+      (slow ? running.promise : Promise.resolve()).then(() => inputs.map((input) => ({ ...input, name: 'y' }))),
+  });
+  const { server, ports } = await start(async () => session);
+  await server.load();
+  slow = true;
+  const before = session.runs.length;
+  const answer = request(`http://127.0.0.1:${ports.http}/v2/models/m/infer`, { method: 'POST', body: body(2) });
+  await expect.poll(() => session.runs.length).toBe(before + 1);
+  const stopped = server.stop(never);
+  running.resolve();
+  expect((await answer).statusCode).toBe(200);
+  await (await answer).body.dump();
+  expect(await stopped).toBe(true);
+  expect(session.isClosed).toBe(true);
+});
+
+test('a hurried stop cuts off what is running and says that not all was answered', async () => {
+  let slow = false;
+  const session = new FakeSession({
+    run: async (inputs) => (slow ? new Promise(() => undefined) : inputs.map((input) => ({ ...input, name: 'y' }))),
+  });
+  const { server, ports } = await start(async () => session, { drainDelayMs: 60_000 });
+  await server.load();
+  slow = true;
+  const before = session.runs.length;
+  const answer = request(`http://127.0.0.1:${ports.http}/v2/models/m/infer`, { method: 'POST', body: body(2) });
+  const failed = expect(answer).rejects.toThrow();
+  await expect.poll(() => session.runs.length).toBe(before + 1);
+  const hurry = new AbortController();
+  const stopped = server.stop(hurry.signal);
+  hurry.abort();
+  expect(await stopped).toBe(false);
+  await failed;
+});

@@ -5,6 +5,9 @@ import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { waitFor } from './wait.ts';
 
+/** How long a process may take to end when asked to. */
+const GRACE_MS = 10_000;
+
 export interface Daemon {
   readonly name: string;
   readonly program: string;
@@ -50,7 +53,7 @@ export class Daemons {
       (process) => process.daemon === daemon.name && process.commandLine[0] === daemon.program,
     );
     if (own.some((process) => same(process.commandLine, wanted))) return;
-    await end(own, 'SIGTERM');
+    await this.#end(own, 'SIGTERM');
     await mkdir(this.#logDirectory, { recursive: true });
     const log = openSync(this.logFile(daemon.name), 'a');
     const [name, value] = this.#mark.split('=', 2);
@@ -85,7 +88,7 @@ export class Daemons {
     const all = (await this.processes()).filter((process) => process.daemon === name);
     // Children first seen by their parent's name, such as containerd's shims, are ended by whoever knows how.
     const program = all.find((process) => !process.commandLine[0]?.includes('shim'))?.commandLine[0];
-    await end(
+    await this.#end(
       all.filter((process) => process.commandLine[0] === program),
       'SIGTERM',
     );
@@ -93,7 +96,29 @@ export class Daemons {
 
   /** Ends whatever of this cluster still runs, at once. */
   async killAll(): Promise<void> {
-    await end(await this.processes(), 'SIGKILL');
+    await this.#end(await this.processes(), 'SIGKILL');
+  }
+
+  async #end(processes: readonly RunningProcess[], signal: NodeJS.Signals): Promise<void> {
+    // Asked anew each time: one that has ended but is not reaped yet shows no environment, nor does a reused id ours.
+    const running = async () => {
+      const found = await Promise.all(processes.map(({ pid }) => this.#identify(pid)));
+      return found.filter((process) => process !== undefined);
+    };
+    const send = async (which: NodeJS.Signals) => {
+      for (const { pid } of await running()) process.kill(pid, which);
+    };
+    const gone = async () => {
+      const left = await running();
+      return left.length === 0 || `still running: ${left.map(({ pid, commandLine }) => `${pid} ${commandLine[0]}`)}`;
+    };
+    await send(signal);
+    try {
+      await waitFor(signal, gone, { timeoutMs: GRACE_MS, intervalMs: 20 });
+    } catch {
+      await send('SIGKILL');
+      await waitFor('SIGKILL', gone, { timeoutMs: GRACE_MS, intervalMs: 20 });
+    }
   }
 
   async #identify(pid: number): Promise<RunningProcess | undefined> {
@@ -115,31 +140,3 @@ export class Daemons {
 
 const same = (left: readonly string[], right: readonly string[]): boolean =>
   left.length === right.length && left.every((value, index) => value === right[index]);
-
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-};
-
-const GRACE_MS = 10_000;
-
-async function end(processes: readonly RunningProcess[], signal: NodeJS.Signals): Promise<void> {
-  const send = (which: NodeJS.Signals) => {
-    for (const { pid } of processes) if (alive(pid)) process.kill(pid, which);
-  };
-  const gone = async () => {
-    const left = processes.filter(({ pid }) => alive(pid));
-    return left.length === 0 || `still running: ${left.map(({ pid, commandLine }) => `${pid} ${commandLine[0]}`)}`;
-  };
-  send(signal);
-  try {
-    await waitFor(signal, gone, { timeoutMs: GRACE_MS, intervalMs: 20 });
-  } catch {
-    send('SIGKILL');
-    await waitFor('SIGKILL', gone, { timeoutMs: GRACE_MS, intervalMs: 20 });
-  }
-}

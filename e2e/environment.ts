@@ -1,4 +1,4 @@
-import { afterAll, inject } from 'vitest';
+import { afterAll, beforeAll, inject } from 'vitest';
 import { type ClusterObject, condition, Kubectl } from './kubectl.ts';
 import { modelStore, readModel } from './model-store.ts';
 import { breastCancer } from './models/data.ts';
@@ -26,15 +26,22 @@ export function kubectl(): Kubectl {
   return new Kubectl({ binary, kubeconfigPath });
 }
 
-/** A namespace of a test file's own under the Restricted pod security standard, gone when the file is done. */
-export async function testNamespace(name: string): Promise<string> {
-  await kubectl().run(['delete', 'namespace', name, '--ignore-not-found', '--timeout=120s']);
-  await kubectl().apply({
-    apiVersion: 'v1',
-    kind: 'Namespace',
-    metadata: { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+/**
+ * Gives the tests of a `describe` a namespace of their own under the Restricted pod security standard; it is gone when
+ * they are done. Call it in the body of the `describe`.
+ */
+export function useNamespace(name: string): string {
+  beforeAll(async () => {
+    await kubectl().run(['delete', 'namespace', name, '--ignore-not-found', '--timeout=120s']);
+    await kubectl().apply({
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name, labels: { 'pod-security.kubernetes.io/enforce': 'restricted' } },
+    });
   });
-  afterAll(() => kubectl().run(['delete', 'namespace', name, '--wait=false']));
+  afterAll(async () => {
+    await kubectl().run(['delete', 'namespace', name, '--wait=false']);
+  });
   return name;
 }
 

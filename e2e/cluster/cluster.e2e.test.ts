@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { image, kubectl, testNamespace } from '../environment.ts';
+import { image, kubectl, useNamespace } from '../environment.ts';
 import { Cluster, canRunRealNode } from './cluster.ts';
 import { ensureFairleadImage, imageSizes } from './image.ts';
 import { createKwokNodes, deleteKwokNodes, KWOK_TAINT } from './kwok.ts';
@@ -18,11 +18,9 @@ const securityContext = {
 };
 
 describe.skipIf(!isOwn || !canRunRealNode())("Fairlead's own cluster", () => {
-  let namespace: string;
+  const namespace = useNamespace('e2e-cluster');
 
-  beforeAll(async () => {
-    namespace = await testNamespace('e2e-cluster');
-  });
+  beforeAll(async () => {});
 
   it('gives a GPU of the real node to a container that asks for one, and resolves names of services', async () => {
     const script = `

@@ -1,15 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { kubectl, modelDeployment, startModelStore, testNamespace, untilReady } from '../environment.ts';
+import { kubectl, modelDeployment, startModelStore, untilReady, useNamespace } from '../environment.ts';
 
 const NAME = 'model';
 const HPAS = '/apis/autoscaling/v2';
 
 describe('autoscaling', () => {
-  let namespace: string;
+  const namespace = useNamespace('e2e-autoscaling');
   let revision: string;
 
   beforeAll(async () => {
-    namespace = await testNamespace('e2e-autoscaling');
     await startModelStore(namespace);
     await kubectl().apply(modelDeployment(namespace, NAME, { autoscaling: {} }));
     revision = (await untilReady(namespace, NAME)).status.stable.revision;

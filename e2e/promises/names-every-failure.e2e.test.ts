@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { image, kubectl, modelDeployment, startModelStore, storeUri, testNamespace, until } from '../environment.ts';
+import { image, kubectl, modelDeployment, startModelStore, storeUri, until, useNamespace } from '../environment.ts';
 import { type ClusterObject, condition } from '../kubectl.ts';
 import { readModel } from '../model-store.ts';
 
@@ -87,10 +87,10 @@ const failures: readonly Failure[] = [
 ];
 
 describe('status names every failure, with what to do', () => {
-  let namespace: string;
+  const namespace = useNamespace('e2e-failures');
+  const limited = useNamespace('e2e-quota');
 
   beforeAll(async () => {
-    namespace = await testNamespace('e2e-failures');
     const whole = readModel('breast-cancer-v1.onnx');
     await startModelStore(namespace, {
       'text.onnx': Buffer.from('this is no model\n'),
@@ -108,7 +108,6 @@ describe('status names every failure, with what to do', () => {
   });
 
   it('names the quota that refuses pods', async () => {
-    const limited = await testNamespace('e2e-quota');
     await kubectl().apply({
       apiVersion: 'v1',
       kind: 'ResourceQuota',

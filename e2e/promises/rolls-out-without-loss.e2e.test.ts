@@ -5,9 +5,9 @@ import {
   podsOf,
   startModelStore,
   storeUri,
-  testNamespace,
   until,
   untilReady,
+  useNamespace,
 } from '../environment.ts';
 import { condition } from '../kubectl.ts';
 import { startLoad } from '../load/load.ts';
@@ -16,10 +16,9 @@ const NAME = 'model';
 const LOAD = { ratePerSecond: 100, connections: 8 };
 
 describe('changes under load', () => {
-  let namespace: string;
+  const namespace = useNamespace('e2e-rollout');
 
   beforeAll(async () => {
-    namespace = await testNamespace('e2e-rollout');
     await startModelStore(namespace);
     await kubectl().apply(modelDeployment(namespace, NAME, { replicas: 2 }));
     await untilReady(namespace, NAME);

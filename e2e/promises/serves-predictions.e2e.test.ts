@@ -7,8 +7,8 @@ import {
   podsOf,
   startModelStore,
   storeUri,
-  testNamespace,
   untilReady,
+  useNamespace,
 } from '../environment.ts';
 import { readModel, sha256 } from '../model-store.ts';
 import { breastCancer } from '../models/data.ts';
@@ -18,10 +18,9 @@ const data = breastCancer();
 const expected = data.expected['breast-cancer-v1'];
 
 describe('a ModelDeployment serves real predictions', () => {
-  let namespace: string;
+  const namespace = useNamespace('e2e-serves');
 
   beforeAll(async () => {
-    namespace = await testNamespace('e2e-serves');
     await startModelStore(namespace);
     await kubectl().apply(modelDeployment(namespace, NAME, { replicas: 2 }));
     await untilReady(namespace, NAME);

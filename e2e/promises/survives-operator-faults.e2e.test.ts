@@ -4,9 +4,9 @@ import {
   modelDeployment,
   startModelStore,
   storeUri,
-  testNamespace,
   until,
   untilReady,
+  useNamespace,
 } from '../environment.ts';
 import { condition } from '../kubectl.ts';
 
@@ -28,10 +28,9 @@ async function killLeader(): Promise<void> {
 }
 
 describe('the operator can die at any time', () => {
-  let namespace: string;
+  const namespace = useNamespace('e2e-operator-faults');
 
   beforeAll(async () => {
-    namespace = await testNamespace('e2e-operator-faults');
     await startModelStore(namespace);
   });
 

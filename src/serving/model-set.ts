@@ -11,10 +11,12 @@ interface Slot {
 /** The models of one server, by name and version. */
 export class ModelSet {
   readonly #slots: readonly Slot[];
+  readonly #byName: ReadonlyMap<string, readonly Slot[]>;
 
   /** Of several versions of a name the one listed last answers requests that name no version. */
   constructor(models: readonly { readonly name: string; readonly version?: string | undefined }[]) {
     this.#slots = models.map(({ name, version }) => ({ name, version, predictor: undefined }));
+    this.#byName = Map.groupBy(this.#slots, ({ name }) => name);
   }
 
   get isReady(): boolean {
@@ -62,24 +64,24 @@ export class ModelSet {
     const slot = version === undefined ? slots.at(-1) : slots.find((candidate) => candidate.version === version);
     if (slot !== undefined) return slot;
     const known = slots.flatMap((candidate) => candidate.version ?? []).map(quoted);
-    throw new InferenceError(
-      'NotFound',
-      `model ${quoted(slots[0]?.name ?? '')} has no version ${quoted(version ?? '')}: ${known.length === 0 ? 'it is served without versions' : `there are ${known.join(', ')}`}`,
-    );
+    const have = known.length === 0 ? 'it is served without versions' : `there are ${known.join(', ')}`;
+    const asked = `model ${quoted(slots[0]?.name ?? '')} has no version ${quoted(version ?? '')}`;
+    throw new InferenceError('NotFound', `${asked}: ${have}`);
   }
 
   #named(name: string | undefined): readonly Slot[] {
-    const names = [...new Set(this.#slots.map((slot) => slot.name))];
-    if (name === undefined && names.length > 1) {
-      throw new InferenceError('NotFound', `name one of the models in the path: ${names.map(quoted).join(', ')}`);
-    }
-    const slots = name === undefined ? this.#slots : this.#slots.filter((slot) => slot.name === name);
-    if (slots.length === 0) {
-      throw new InferenceError(
-        'NotFound',
-        `unknown model ${quoted(name ?? '')}: there are ${names.map(quoted).join(', ')}`,
-      );
-    }
-    return slots;
+    const slots = name === undefined ? this.#onlyModel() : this.#byName.get(name);
+    if (slots !== undefined) return slots;
+    const names = [...this.#byName.keys()].map(quoted).join(', ');
+    throw new InferenceError(
+      'NotFound',
+      name === undefined
+        ? `name one of the models in the path: ${names}`
+        : `unknown model ${quoted(name)}: there are ${names}`,
+    );
+  }
+
+  #onlyModel(): readonly Slot[] | undefined {
+    return this.#byName.size === 1 ? this.#slots : undefined;
   }
 }

@@ -35,7 +35,7 @@ export async function warmUp(
     answered.push(await checkExample(session, signature, example, index));
   const [inputs = await answerSample(session, signature)] = answered;
   const body = Buffer.from(requestText(inputs));
-  const writer = new InferResponseWriter('warm-up', undefined);
+  const writer = new InferResponseWriter('warm-up', undefined, signature.outputs);
   const endsAtMs = nowMs() + WARM_UP_MS;
   for (let run = 0; run < WARM_UP_RUNS && nowMs() < endsAtMs; run++) {
     const request = readInferRequest(signature, body, undefined);

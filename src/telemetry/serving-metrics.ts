@@ -15,7 +15,8 @@ const BATCH_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 /** One model's numbers, cheap enough for every request: plain additions that a scrape reads. */
 export interface ModelMetrics {
   predicted(outcome: Outcome, seconds: number): void;
-  batchStarted(requests: number, rows: number, waitedMs: readonly number[]): void;
+  /** An engine run starts: the rows of each request in it, and how long each had waited. */
+  batchStarted(rowCounts: readonly number[], waitedMs: readonly number[]): void;
   cacheLooked(hit: boolean): void;
 }
 
@@ -134,9 +135,11 @@ export class ServingMetrics {
         counts.outcomes[outcome]++;
         if (outcome === 'success') latency.observe(seconds);
       },
-      batchStarted(requests, rows, waitedMs) {
+      batchStarted(rowCounts, waitedMs) {
+        let rows = 0;
+        for (const count of rowCounts) rows += count;
         rowsPerRun.observe(rows);
-        requestsPerRun.observe(requests);
+        requestsPerRun.observe(rowCounts.length);
         for (const ms of waitedMs) wait.observe(ms / 1000);
       },
       cacheLooked(hit) {

@@ -8,7 +8,7 @@ import { Batcher, type BatcherOptions } from './batcher.ts';
 function setUp(options: Partial<BatcherOptions> = {}, engine?: (inputs: readonly Tensor[]) => readonly Tensor[]) {
   const clock = new FakeClock();
   const runs: { readonly rows: number; readonly finish: () => Promise<void> }[] = [];
-  const observed: { requests: number; rows: number; waitedMs: readonly number[] }[] = [];
+  const observed: { rowCounts: readonly number[]; waitedMs: readonly number[] }[] = [];
   const run = (inputs: readonly Tensor[]): Promise<readonly Tensor[]> => {
     const { promise, resolve, reject } = Promise.withResolvers<readonly Tensor[]>();
     const finish = async (): Promise<void> => {
@@ -25,7 +25,7 @@ function setUp(options: Partial<BatcherOptions> = {}, engine?: (inputs: readonly
   const batcher = new Batcher(
     run,
     { maxBatchSize: 8, maxDelayMs: 0, maxQueueSize: 100, ...options },
-    { batchStarted: (requests, rows, waitedMs) => observed.push({ requests, rows, waitedMs }) },
+    { batchStarted: (rowCounts, waitedMs) => observed.push({ rowCounts, waitedMs }) },
     clock,
   );
   const submit = (rows = 1, first = 0) => batcher.submit([rowsOfTwo(rows, first)], ['y']);
@@ -49,7 +49,7 @@ test('requests of one turn share a run, and each gets its own rows', async () =>
   const { clock, runs, observed, submit } = setUp();
   const jobs = [submit(1, 10), submit(2, 20), submit(1, 30)];
   await clock.endTurn();
-  expect(observed).toEqual([{ requests: 3, rows: 4, waitedMs: [0, 0, 0] }]);
+  expect(observed).toEqual([{ rowCounts: [1, 2, 1], waitedMs: [0, 0, 0] }]);
   await runs[0]?.finish();
   expect(await Promise.all(jobs.map(values))).toEqual([
     [10, 11],
@@ -69,7 +69,7 @@ test('requests that come while the engine is busy share the next run', async () 
   expect(runs).toHaveLength(1);
   await runs[0]?.finish();
   await clock.endTurn();
-  expect(observed[1]).toEqual({ requests: 2, rows: 2, waitedMs: [5, 0] });
+  expect(observed[1]).toEqual({ rowCounts: [1, 1], waitedMs: [5, 0] });
 });
 
 test('a run never has more rows than allowed, but a larger request runs alone', async () => {

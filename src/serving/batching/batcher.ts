@@ -30,8 +30,8 @@ export interface BatcherOptions {
 }
 
 export interface BatchObserver {
-  /** An engine run starts with `requests` of `rows` rows together; `waitedMs` tells how long each had waited. */
-  batchStarted(requests: number, rows: number, waitedMs: readonly number[]): void;
+  /** An engine run starts: the rows of each request in it, and how long each had waited. */
+  batchStarted(rowCounts: readonly number[], waitedMs: readonly number[]): void;
 }
 
 export type RunModel = (inputs: readonly Tensor[], outputNames: readonly string[]) => Promise<readonly Tensor[]>;
@@ -149,7 +149,7 @@ export class Batcher {
     this.#cancelDelay = undefined;
     const holdMs = this.#holdMs(group);
     if (holdMs > 0) this.#cancelDelay = this.#clock.afterDelay(holdMs, this.#turn);
-    else void this.#start(this.#take(group));
+    else this.#start(this.#take(group));
   };
 
   #oldestGroup(): QueuedJob[] | undefined {
@@ -183,15 +183,13 @@ export class Batcher {
     return batch;
   }
 
-  async #start(batch: readonly QueuedJob[]): Promise<void> {
+  #start(batch: readonly QueuedJob[]): void {
     this.#running = true;
     this.#requestsMet = batch.length > 1;
-    try {
-      await this.#answer(batch);
-    } finally {
+    this.#answer(batch).finally(() => {
       this.#running = false;
       if (this.#queued > 0) this.#askForTurn();
-    }
+    });
   }
 
   async #answer(batch: readonly QueuedJob[]): Promise<void> {
@@ -199,16 +197,14 @@ export class Batcher {
     if (first === undefined) return;
     const nowMs = this.#clock.nowMs();
     const rowCounts = batch.map(({ rows }) => rows);
-    const rows = rowCounts.reduce((sum, count) => sum + count, 0);
     this.#observer.batchStarted(
-      batch.length,
-      rows,
+      rowCounts,
       batch.map((job) => nowMs - job.enqueuedAtMs),
     );
     try {
       const outputs = await this.#run(stack(batch.map(({ inputs }) => inputs)), first.outputNames);
       const parts = unstack(outputs, rowCounts);
-      if (parts === undefined) throw new Error(`the model does not give one row of output for each of ${rows} rows`);
+      if (parts === undefined) throw new Error('the model does not give one row of output for each row of input');
       for (const [index, job] of batch.entries()) job.resolve(parts[index] ?? []);
     } catch (error) {
       if (batch.length === 1) first.reject(error);

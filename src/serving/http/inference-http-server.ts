@@ -172,7 +172,7 @@ export class InferenceHttpServer {
   #writer(predictor: Predictor): InferResponseWriter {
     const known = this.#writers.get(predictor);
     if (known !== undefined) return known;
-    const writer = new InferResponseWriter(predictor.name, predictor.version);
+    const writer = new InferResponseWriter(predictor.name, predictor.version, predictor.signature.outputs);
     this.#writers.set(predictor, writer);
     return writer;
   }

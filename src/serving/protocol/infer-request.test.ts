@@ -27,7 +27,7 @@ test('a request is read in the order of the model, whatever its own', () => {
   expect({ id, outputNames, binaryOutputs }).toEqual({
     id: 'a',
     outputNames: ['y', 'z'],
-    binaryOutputs: [false, false],
+    binaryOutputs: [],
   });
   expect(inputs.map(({ name }) => name)).toEqual(['x', 'n']);
   expect(inputs[1]?.data).toEqual(BigInt64Array.of(7n));

@@ -12,7 +12,7 @@ export interface InferRequest {
   readonly inputs: readonly Tensor[];
   /** Which outputs to answer with, in this order. */
   readonly outputNames: readonly string[];
-  /** For each of `outputNames`, whether its values go as bytes after the JSON. */
+  /** For each of `outputNames`, whether its values go as bytes after the JSON; what is missing does not. */
   readonly binaryOutputs: readonly boolean[];
 }
 
@@ -59,7 +59,7 @@ export function readInputs(signature: ModelSignature, inputs: unknown, binary: B
     }
     const shape = checkShape(name, input.shape);
     const spec = signature.checkInput(name, datatype, shape);
-    const size = readBinarySize(name, readParameters(`input ${quoted(name)}`, input.parameters));
+    const size = input.parameters === undefined ? undefined : readBinarySize(name, input.parameters);
     if (size === undefined) {
       tensors.push({
         name: spec.name,
@@ -85,12 +85,15 @@ export function readInputs(signature: ModelSignature, inputs: unknown, binary: B
   return signature.order(tensors);
 }
 
-function readBinarySize(name: string, parameters: JsonObject | undefined): number | undefined {
-  const size = parameters?.binary_data_size;
+function readBinarySize(name: string, parameters: unknown): number | undefined {
+  const size = readParameters(`input ${quoted(name)}`, parameters)?.binary_data_size;
   if (size === undefined) return undefined;
   if (typeof size === 'number' && Number.isSafeInteger(size) && size >= 0) return size;
   throw invalid(`input ${quoted(name)}: binary_data_size must be a number of bytes, not ${describe(size)}`);
 }
+
+/** An output that is not listed goes as JSON. */
+const NONE_BINARY: readonly boolean[] = [];
 
 function readOutputs(
   signature: ModelSignature,
@@ -98,7 +101,7 @@ function readOutputs(
   binaryByDefault: boolean,
 ): Pick<InferRequest, 'outputNames' | 'binaryOutputs'> {
   if (outputs === undefined || (Array.isArray(outputs) && outputs.length === 0)) {
-    return { outputNames: signature.outputNames, binaryOutputs: signature.outputNames.map(() => binaryByDefault) };
+    return { outputNames: signature.outputNames, binaryOutputs: binaryByDefault ? signature.allBinary : NONE_BINARY };
   }
   if (!Array.isArray(outputs)) throw invalid(`outputs must be an array, not ${describe(outputs)}`);
   const outputNames: string[] = [];

@@ -1,4 +1,4 @@
-import type { Tensor } from '../tensor.ts';
+import type { Tensor, TensorSpec } from '../tensor.ts';
 import { writeBinaryData } from './binary-tensor.ts';
 import { writeJsonValues } from './json-tensor.ts';
 
@@ -8,14 +8,18 @@ export interface InferResponseBody {
   readonly binary: readonly Uint8Array[];
 }
 
-/** Writes the answer of one model; what never changes between answers is written once. */
+/** Writes the answers of one model; what never changes between answers is written once. */
 export class InferResponseWriter {
   /** The opening of every answer: an object with the model's name and version, not yet closed. */
   readonly head: string;
+  readonly #outputHeads: ReadonlyMap<string, string>;
 
-  constructor(modelName: string, modelVersion: string | undefined) {
+  constructor(modelName: string, modelVersion: string | undefined, outputs: readonly TensorSpec[]) {
     const version = modelVersion === undefined ? '' : `,"model_version":${JSON.stringify(modelVersion)}`;
     this.head = `{"model_name":${JSON.stringify(modelName)}${version}`;
+    this.#outputHeads = new Map(
+      outputs.map(({ name, datatype }) => [name, `{"name":${JSON.stringify(name)},"datatype":"${datatype}","shape":[`]),
+    );
   }
 
   /** `binaryOutputs[i]` says whether output `i` goes as bytes. @throws InferenceError as `writeJsonValues`. */
@@ -24,9 +28,11 @@ export class InferResponseWriter {
     let json = this.head;
     if (id !== undefined) json += `,"id":${JSON.stringify(id)}`;
     json += ',"outputs":[';
-    for (const [index, tensor] of outputs.entries()) {
+    for (let index = 0; index < outputs.length; index++) {
+      const tensor = outputs[index];
+      if (tensor === undefined) continue;
       if (index > 0) json += ',';
-      json += `{"name":${JSON.stringify(tensor.name)},"datatype":"${tensor.datatype}","shape":[${tensor.shape.join(',')}]`;
+      json += `${this.#outputHeads.get(tensor.name)}${tensor.shape.join(',')}]`;
       if (binaryOutputs[index] === true) {
         const bytes = writeBinaryData(tensor);
         binary.push(bytes);

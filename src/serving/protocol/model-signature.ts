@@ -12,6 +12,8 @@ export class ModelSignature {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly outputNames: readonly string[];
+  /** True for every output: all of them go as bytes. */
+  readonly allBinary: readonly boolean[];
   /** Whether JSON integers have to keep every digit for this model. */
   readonly needsExactIntegers: boolean;
   readonly #inputIndex: ReadonlyMap<string, number>;
@@ -21,6 +23,7 @@ export class ModelSignature {
     this.inputs = inputs;
     this.outputs = outputs;
     this.outputNames = outputs.map(({ name }) => name);
+    this.allBinary = outputs.map(() => true);
     this.needsExactIntegers = inputs.some(({ datatype }) => datatype === 'INT64' || datatype === 'UINT64');
     this.#inputIndex = new Map(inputs.map(({ name }, index) => [name, index]));
     this.#outputIndex = new Map(outputs.map(({ name }, index) => [name, index]));

@@ -1,0 +1,56 @@
+import { describe, expect, inject, test } from 'vitest';
+import { eventually } from '../../runtime/testing/cluster.ts';
+import { MODEL_DEPLOYMENTS } from '../kinds.ts';
+import { AUTOSCALERS, DEPLOYMENTS } from '../resources.ts';
+import { isReady, model, NAME, serves, tenants } from '../testing/tenant.ts';
+
+const kubeconfig = inject('kubeconfig');
+const tenant = tenants(kubeconfig);
+
+describe('with an autoscaler', () => {
+  const spec = (digit: string) => ({
+    model: model(digit),
+    autoscaling: { minReplicas: 2, maxReplicas: 10 },
+    resources: { requests: { cpu: '1', memory: '1Gi' } },
+  });
+  test('the operator writes no replicas, and a rollout keeps the count that the autoscaler had chosen', async () => {
+    const operator = tenant().startOperator();
+    await tenant().create(spec('1'));
+    const first = await tenant().untilReady();
+    const revision = first.status?.stable?.revision ?? '';
+    const name = { namespace: tenant().cluster.namespace, name: revision };
+    await tenant().cluster.client.updateScale(DEPLOYMENTS, name, 5);
+    await tenant().until('five pods', (object) => object.status?.readyReplicas === 5);
+    expect(operator.writes.filter((call) => call.includes('/scale'))).toEqual([]);
+    await tenant().atRest(operator);
+    await tenant().cluster.client.mergePatch(
+      MODEL_DEPLOYMENTS,
+      { namespace: tenant().cluster.namespace, name: NAME },
+      { metadata: { annotations: { touched: 'yes' } } },
+    );
+    await tenant().atRest(operator);
+    expect((await tenant().cluster.get(DEPLOYMENTS, revision))?.spec?.replicas).toBe(5);
+    tenant().cluster.forgetExtremes();
+    await tenant().change({ model: model('2') });
+    await tenant().until('the new model', serves('2'));
+    expect(tenant().cluster.extremes.leastReady).toBeGreaterThanOrEqual(5);
+    expect(tenant().cluster.extremes.mostPods).toBeLessThanOrEqual(7);
+    expect((await tenant().running()).map(({ spec: is }) => is?.replicas)).toEqual([5]);
+    await eventually('one autoscaler with the bounds of the spec is left', async () => {
+      const hpas = await tenant().cluster.list(AUTOSCALERS);
+      return hpas.length === 1 && hpas[0]?.spec?.minReplicas === 2 && hpas[0].spec.maxReplicas === 10;
+    });
+  });
+
+  test('can be given up for a fixed count, and taken again', async () => {
+    tenant().startOperator();
+    await tenant().create(spec('1'));
+    await tenant().untilReady();
+    await tenant().change({ autoscaling: null, replicas: 3 });
+    await tenant().until('three pods', (object) => isReady(object) && object.status?.replicas === 3);
+    expect(await tenant().cluster.list(AUTOSCALERS)).toEqual([]);
+    await tenant().change({ autoscaling: { minReplicas: 2, maxReplicas: 4, cpu: 50 }, replicas: null });
+    await eventually('the autoscaler is back', async () => (await tenant().cluster.list(AUTOSCALERS)).length === 1);
+    await tenant().until('three pods still', (object) => isReady(object) && object.status?.replicas === 3);
+  });
+});

@@ -1,0 +1,80 @@
+import { describe, expect, inject, test } from 'vitest';
+import type { Manifest } from '../../runtime/api-client.ts';
+import { ApiError } from '../../runtime/api-error.ts';
+import { SERVICE_ACCOUNTS, SERVICES } from '../resources.ts';
+import { fastClock } from '../testing/played-cluster.ts';
+import { conditionOf, digest, model, NAME, tenants } from '../testing/tenant.ts';
+
+const kubeconfig = inject('kubeconfig');
+const tenant = tenants(kubeconfig);
+
+describe('what the cluster refuses', () => {
+  test('a foreign object of a name that is needed is named and left as it is, and its going heals', async () => {
+    const clock = fastClock(40);
+    const foreign = {
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: NAME, namespace: tenant().cluster.namespace, labels: { team: 'other' } },
+      spec: { ports: [{ port: 80 }], selector: { app: 'other' } },
+    };
+    const before = await tenant().cluster.client.create(SERVICES, foreign as Manifest);
+    tenant().startOperator({ clock });
+    await tenant().create({ model: model('1') });
+    const refused = await tenant().untilReason('NameConflict', 'Accepted');
+    expect(conditionOf(refused, 'Accepted')?.message).toContain(
+      `services ${tenant().cluster.namespace}/churn already exists`,
+    );
+    expect(refused.status?.phase).toBe('Failed');
+    expect((await tenant().cluster.get(SERVICES, NAME))?.metadata.resourceVersion).toBe(
+      before.metadata.resourceVersion,
+    );
+    await tenant().cluster.client.delete(SERVICES, { namespace: tenant().cluster.namespace, name: NAME });
+    await tenant().untilReady();
+  });
+
+  test('a foreign ServiceAccount is not adopted, though nothing in it differs from what is wanted', async () => {
+    await tenant().cluster.client.create(SERVICE_ACCOUNTS, {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: NAME, namespace: tenant().cluster.namespace },
+    });
+    tenant().startOperator();
+    await tenant().create({ model: model('1') });
+    await tenant().untilReason('NameConflict', 'Accepted');
+    expect((await tenant().cluster.get(SERVICE_ACCOUNTS, NAME))?.metadata.ownerReferences).toBeUndefined();
+  });
+
+  test('pods that Kubernetes finds invalid are refused in its own words', async () => {
+    tenant().startOperator();
+    await tenant().create({ model: model('1'), pod: { tolerations: [{ operator: 'Exists', value: 'x', key: 'a' }] } });
+    const refused = await tenant().untilReason('InvalidSpec', 'Accepted');
+    expect(conditionOf(refused, 'Accepted')?.message).toContain('tolerations');
+  });
+
+  test('a URI that the schema lets through and a claim cannot have is refused', async () => {
+    tenant().startOperator();
+    await tenant().create({ model: { uri: 'pvc://My_Claim/x', sha256: digest('1') } });
+    await tenant().untilReason('InvalidModelUri', 'Accepted');
+  });
+
+  test('a quota that refuses pods is told with its numbers', async () => {
+    const message = 'pods "churn-x" is forbidden: exceeded quota: gpu, requested: gpu=1, used: gpu=4, limited: gpu=4';
+    tenant().play({ refusal: () => message });
+    tenant().startOperator();
+    await tenant().create({ model: model('1') });
+    const refused = await tenant().untilReason('QuotaExceeded', 'CapacityAvailable');
+    expect(conditionOf(refused, 'CapacityAvailable')?.message).toContain('used: gpu=4, limited: gpu=4');
+    expect(refused.status?.phase).toBe('Pending');
+  });
+
+  test('a ServiceAccount of the user that does not exist is named', async () => {
+    tenant().startOperator();
+    tenant().play({ refusal: () => 'pods "churn-x" is forbidden: error looking up service account' });
+    await tenant().create({ model: model('1'), pod: { serviceAccountName: 'nobody' } });
+    await tenant().untilReason('ServiceAccountNotFound');
+  });
+});
+
+test('the API server refuses what the schema can say, before any controller sees it', async () => {
+  await expect(tenant().create({ model: { uri: 'ftp://x/y' } })).rejects.toThrow(ApiError);
+});

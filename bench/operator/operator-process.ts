@@ -1,0 +1,104 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Child } from '../../e2e/cluster/child.ts';
+import { freePorts } from '../../e2e/cluster/free-port.ts';
+import { waitFor } from '../../e2e/cluster/wait.ts';
+import type { KwokCluster } from './kwok-cluster.ts';
+
+/** How often the running operator looks at everything again. */
+export const RESYNC_MINUTES = 1;
+
+/** The heap that Node gives itself in a container with the memory limit of the chart, 512Mi; this machine has more. */
+const HEAP_FLAGS = ['--max-old-space-size=256', '--max-semi-space-size=1'];
+
+/** A running operator, seen from outside. */
+export class OperatorProcess {
+  readonly #child: Child;
+  readonly #metricsPort: number;
+
+  private constructor(child: Child, metricsPort: number) {
+    this.#child = child;
+    this.#metricsPort = metricsPort;
+  }
+
+  /** Starts `program` and waits until it has its caches and leads. */
+  static async start(program: string, cluster: KwokCluster, workers: number): Promise<OperatorProcess> {
+    const [health = 0, metrics = 0] = await freePorts(2);
+    const args = [
+      ...['operator', '--kubeconfig', cluster.kubeconfigPath, '--leader-election-namespace', 'default'],
+      ...['--health-port', String(health), '--metrics-port', String(metrics), '--workers', String(workers)],
+      ...[
+        '--resync-minutes',
+        String(RESYNC_MINUTES),
+        '--server-image',
+        'example.dev/fairlead:bench',
+        '--log-level',
+        'warn',
+      ],
+    ];
+    const child = Child.start(
+      'operator',
+      process.execPath,
+      [...HEAP_FLAGS, program, ...args],
+      join(cluster.directory, 'operator.log'),
+    );
+    const operator = new OperatorProcess(child, metrics);
+    const leads = waitFor(
+      'the operator to lead',
+      async () => (await operator.#sum('leader_election_master_status')) === 1 || 'no',
+      {
+        timeoutMs: 60_000,
+      },
+    );
+    await Promise.race([leads, child.failure()]);
+    return operator;
+  }
+
+  /** Resident memory in bytes, now and at its highest. */
+  async memory(): Promise<{ readonly residentBytes: number; readonly peakBytes: number }> {
+    // setpriv replaced itself by the program: it is the same process.
+    const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8');
+    const bytes = (field: string): number =>
+      Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) * 1024;
+    return { residentBytes: bytes('VmRSS'), peakBytes: bytes('VmHWM') };
+  }
+
+  /** Processor time used so far, in seconds. */
+  async cpuSeconds(): Promise<number> {
+    return await this.#sum('process_cpu_seconds_total');
+  }
+
+  /** Requests to the API server so far by verb, without watches. The lease alone is written by PUT. */
+  async requests(): Promise<{ readonly reads: number; readonly writes: number; readonly lease: number }> {
+    const [reads = 0, lease = 0, ...writes] = await Promise.all(
+      ['GET', 'PUT', 'POST', 'PATCH', 'DELETE'].map((method) =>
+        this.#sum(`rest_client_requests_total`, `method="${method}"`),
+      ),
+    );
+    return { reads, lease, writes: writes.reduce((sum, count) => sum + count, 0) };
+  }
+
+  async reconciles(): Promise<number> {
+    return await this.#sum('controller_runtime_reconcile_total');
+  }
+
+  /** Waits until nothing was reconciled for `quietMs`. */
+  async atRest(quietMs: number): Promise<void> {
+    for (let before = -1, now = await this.reconciles(); now !== before; ) {
+      before = now;
+      await delay(quietMs);
+      now = await this.reconciles();
+    }
+  }
+
+  async stop(): Promise<void> {
+    await this.#child.stop('SIGTERM', 15_000);
+  }
+
+  async #sum(name: string, label = ''): Promise<number> {
+    const response = await fetch(`http://127.0.0.1:${this.#metricsPort}/metrics`);
+    const lines = (await response.text()).split('\n').filter((line) => line.startsWith(name) && line.includes(label));
+    return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  }
+}

@@ -1,0 +1,223 @@
+/**
+ * The operator's benchmark: N ModelDeployments on kwok nodes beside a plain script that makes the same child objects with
+ * the same client and concurrency; then the operator at rest, through forced resyncs, and on single changes.
+ *
+ *   node bench/operator/run.ts [--count 1000] [--rounds 1] [--program dist/main.js]
+ */
+import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs, promisify } from 'node:util';
+import { repositoryRoot } from '../../e2e/cluster/paths.ts';
+import { installCrds } from './crds.ts';
+import { type KwokCluster, startKwokCluster } from './kwok-cluster.ts';
+import { OperatorProcess, RESYNC_MINUTES } from './operator-process.ts';
+import {
+  type Child,
+  type Connection,
+  connect,
+  createNamespace,
+  DEPLOYMENTS,
+  follow,
+  forEach,
+  hasReadyPhase,
+  isReady,
+  MODEL_DEPLOYMENTS,
+  modelDeployment,
+  NAMESPACE,
+  PODS,
+  recordChildren,
+  untilCount,
+} from './workload.ts';
+
+const { values } = parseArgs({
+  options: {
+    count: { type: 'string', default: '1000' },
+    rounds: { type: 'string', default: '1' },
+    changes: { type: 'string', default: '300' },
+    program: { type: 'string' },
+  },
+});
+const COUNT = Number(values.count);
+/** Objects in work at once, for the operator as for the script. */
+const CONCURRENCY = 8;
+const TIMEOUT_MS = 600_000;
+
+interface OperatorFigures {
+  readonly podsReadyMs: number;
+  readonly statusReadyMs: number;
+  readonly cpuSeconds: number;
+  readonly writesPerObject: number;
+  readonly peakBytes: number;
+  readonly restBytes: number;
+  readonly writesAtRest: number;
+  readonly readsAtRest: number;
+  readonly resyncedReconciles: number;
+  readonly changeMs: readonly number[];
+  readonly children: readonly (readonly Child[])[];
+}
+
+async function onCluster<T>(work: (cluster: KwokCluster, connection: Connection) => Promise<T>): Promise<T> {
+  const cluster = await startKwokCluster();
+  const connection = await connect(cluster.kubeconfigPath);
+  try {
+    await installCrds(connection.client);
+    await createNamespace(connection.client);
+    return await work(cluster, connection);
+  } finally {
+    await connection.close();
+    await cluster.stop();
+  }
+}
+
+async function measureOperator(program: string, withRest: boolean): Promise<OperatorFigures> {
+  return await onCluster(async (cluster, { client }) => {
+    const operator = await OperatorProcess.start(program, cluster, CONCURRENCY);
+    try {
+      const [pods, models] = await Promise.all([follow(client, PODS), follow(client, MODEL_DEPLOYMENTS)]);
+      const indexes = Array.from({ length: COUNT }, (_, index) => index);
+      const [podsReadyMs, statusReadyMs] = await Promise.all([
+        untilCount(pods, COUNT, isReady, TIMEOUT_MS),
+        untilCount(models, COUNT, hasReadyPhase, TIMEOUT_MS),
+        forEach(indexes, CONCURRENCY, async (index) => {
+          await client.create(MODEL_DEPLOYMENTS, modelDeployment(index));
+        }),
+      ]);
+      console.log(
+        `the operator: all pods Ready after ${seconds(podsReadyMs)}, all statuses after ${seconds(statusReadyMs)}`,
+      );
+      await Promise.all([pods.stop(), models.stop()]);
+      await operator.atRest(3_000);
+      const cpuSeconds = await operator.cpuSeconds();
+      const { writes } = await operator.requests();
+      const children = await recordChildren(client);
+      const rest = withRest ? await measureRest(operator) : { writesAtRest: 0, readsAtRest: 0, resyncedReconciles: 0 };
+      const { residentBytes } = await operator.memory();
+      const changeMs = withRest ? await measureChanges(client) : [];
+      const { peakBytes } = await operator.memory();
+      return {
+        podsReadyMs,
+        statusReadyMs,
+        cpuSeconds,
+        writesPerObject: writes / COUNT,
+        peakBytes,
+        restBytes: residentBytes,
+        ...rest,
+        changeMs,
+        children,
+      };
+    } finally {
+      await operator.stop();
+    }
+  });
+}
+
+/** Through two forced resyncs. */
+async function measureRest(operator: OperatorProcess) {
+  const before = { ...(await operator.requests()), reconciles: await operator.reconciles() };
+  await delay((2 * RESYNC_MINUTES + 0.5) * 60_000);
+  const after = { ...(await operator.requests()), reconciles: await operator.reconciles() };
+  return {
+    writesAtRest: after.writes - before.writes,
+    readsAtRest: after.reads - before.reads,
+    resyncedReconciles: after.reconciles - before.reconciles,
+  };
+}
+
+/** From when a change of one ModelDeployment is accepted until another client sees the change of its Deployment. */
+async function measureChanges(client: Connection['client']): Promise<number[]> {
+  const deployments = await follow(client, DEPLOYMENTS);
+  const waiting = new Map<string, () => void>();
+  deployments.informer.onChange(({ old, new: object }) => {
+    const owner = object?.metadata.ownerReferences?.[0]?.name ?? '';
+    if (object?.spec?.replicas !== old?.spec?.replicas) waiting.get(owner)?.();
+  });
+  const times: number[] = [];
+  for (let change = 0; change < Number(values.changes); change++) {
+    const name = `model-${(change * 7) % COUNT}`;
+    const seen = Promise.withResolvers<number>();
+    waiting.set(name, () => seen.resolve(performance.now()));
+    await client.mergePatch(MODEL_DEPLOYMENTS, { namespace: NAMESPACE, name }, { spec: { replicas: 2 } });
+    const acceptedMs = performance.now();
+    const late = delay(10_000).then(() => Number.NaN);
+    const seenMs = await Promise.race([seen.promise, late]);
+    if (Number.isNaN(seenMs)) throw new Error(`${name} was changed, and nothing came of it in 10 s`);
+    times.push(Math.max(0, seenMs - acceptedMs));
+    waiting.delete(name);
+    await delay(100);
+  }
+  await deployments.stop();
+  return times;
+}
+
+async function measureScript(children: readonly (readonly Child[])[]): Promise<number> {
+  return await onCluster(async (_cluster, { client }) => {
+    const pods = await follow(client, PODS);
+    const [readyMs] = await Promise.all([
+      untilCount(pods, COUNT, isReady, TIMEOUT_MS),
+      forEach(children, CONCURRENCY, async (objects) => {
+        for (const { resource, manifest } of objects) await client.create(resource, manifest);
+      }),
+    ]);
+    console.log(`the script: all pods Ready after ${seconds(readyMs)}`);
+    await pods.stop();
+    return readyMs;
+  });
+}
+
+async function bundle(directory: string): Promise<string> {
+  console.log('bundling the operator as its image does');
+  await promisify(execFile)(process.execPath, ['scripts/build.ts', '--out', directory], { cwd: repositoryRoot });
+  return join(directory, 'main.js');
+}
+
+const median = (numbers: readonly number[]): number => quantile(numbers, 0.5);
+
+function quantile(numbers: readonly number[], q: number): number {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
+
+const directory = await mkdtemp(join(tmpdir(), 'fairlead-bench-'));
+try {
+  const program = values.program ?? (await bundle(directory));
+  const operator: OperatorFigures[] = [];
+  const script: number[] = [];
+  for (let round = 0; round < Number(values.rounds); round++) {
+    const figures = await measureOperator(program, round === 0);
+    operator.push(figures);
+    script.push(await measureScript(figures.children));
+    console.log(`round ${round + 1}: operator ${seconds(figures.podsReadyMs)}, script ${seconds(script.at(-1) ?? 0)}`);
+  }
+  const [first] = operator;
+  if (first === undefined) throw new Error('--rounds must be at least 1');
+  const ratio = median(operator.map(({ podsReadyMs }, round) => podsReadyMs / (script[round] ?? Number.NaN)));
+  const rows: [string, string, string][] = [
+    [
+      `${COUNT} ModelDeployments until all pods are Ready`,
+      `${seconds(median(operator.map((figures) => figures.podsReadyMs)))}`,
+      '',
+    ],
+    ['the same children by a plain script', seconds(median(script)), ''],
+    ['ratio', ratio.toFixed(2), '<= 1.3'],
+    ['until every status says Ready', seconds(first.statusReadyMs), ''],
+    ['operator CPU time until then', `${first.cpuSeconds.toFixed(1)} s`, ''],
+    ['writes a ModelDeployment', first.writesPerObject.toFixed(1), ''],
+    ['resident memory at rest', megabytes(first.restBytes), '< 250 MB'],
+    ['resident memory at its peak', megabytes(first.peakBytes), '< 250 MB'],
+    ['reconciles by two forced resyncs', String(first.resyncedReconciles), `>= ${2 * COUNT}`],
+    ['writes meanwhile, but the lease', String(first.writesAtRest), '0'],
+    ['reads meanwhile, but watches', String(first.readsAtRest), '0'],
+    ['one change until it is seen in the child, p50', `${quantile(first.changeMs, 0.5).toFixed(1)} ms`, ''],
+    ['one change until it is seen in the child, p99', `${quantile(first.changeMs, 0.99).toFixed(1)} ms`, '< 100 ms'],
+  ];
+  console.log(`\n${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}, everything on this machine`);
+  for (const [what, figure, aim] of rows) console.log(`${what.padEnd(52)} ${figure.padStart(10)}  ${aim}`);
+} finally {
+  await rm(directory, { recursive: true, force: true });
+}

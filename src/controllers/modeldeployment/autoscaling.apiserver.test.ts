@@ -1,11 +1,11 @@
-import { describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { eventually } from '../../runtime/testing/cluster.ts';
 import { MODEL_DEPLOYMENTS } from '../kinds.ts';
 import { AUTOSCALERS, DEPLOYMENTS } from '../resources.ts';
 import { isReady, model, NAME, serves, tenants } from '../testing/tenant.ts';
 
 const kubeconfig = inject('kubeconfig');
-const tenant = tenants(kubeconfig);
+const tenant = tenants(kubeconfig, { beforeEach, afterEach });
 
 describe('with an autoscaler', () => {
   const spec = (digit: string) => ({

@@ -1,4 +1,4 @@
-import { describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { eventually } from '../../runtime/testing/cluster.ts';
 import { MODEL_VERSIONS, MODELS } from '../kinds.ts';
 import { DEPLOYMENTS, JOBS } from '../resources.ts';
@@ -8,7 +8,7 @@ import { conditionOf, digest, isReady, model, served, serves, tenants } from '..
 const kubeconfig = inject('kubeconfig');
 // Waits of minutes between attempts pass in seconds.
 const clock = fastClock(40);
-const tenant = tenants(kubeconfig, clock);
+const tenant = tenants(kubeconfig, { beforeEach, afterEach }, clock);
 
 describe('a model without a digest', () => {
   const told = (digit: string) => ({

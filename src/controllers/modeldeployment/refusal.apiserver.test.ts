@@ -1,4 +1,4 @@
-import { describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { Manifest } from '../../runtime/api-client.ts';
 import { ApiError } from '../../runtime/api-error.ts';
 import { SERVICE_ACCOUNTS, SERVICES } from '../resources.ts';
@@ -6,7 +6,7 @@ import { fastClock } from '../testing/played-cluster.ts';
 import { conditionOf, digest, model, NAME, tenants } from '../testing/tenant.ts';
 
 const kubeconfig = inject('kubeconfig');
-const tenant = tenants(kubeconfig);
+const tenant = tenants(kubeconfig, { beforeEach, afterEach });
 
 describe('what the cluster refuses', () => {
   test('a foreign object of a name that is needed is named and left as it is, and its going heals', async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { eventually } from '../../runtime/testing/cluster.ts';
 import { MODEL_DEPLOYMENTS } from '../kinds.ts';
 import {
@@ -12,7 +12,7 @@ import {
 import { conditionOf, digest, isReady, loadFails, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
 
 const kubeconfig = inject('kubeconfig');
-const tenant = tenants(kubeconfig);
+const tenant = tenants(kubeconfig, { beforeEach, afterEach });
 
 describe('a new ModelDeployment', () => {
   test('becomes a Deployment, a Service, an account and a budget, and says that it serves', async () => {

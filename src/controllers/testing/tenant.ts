@@ -1,4 +1,3 @@
-import { afterEach, beforeEach } from 'vitest';
 import { ANNOTATIONS } from '../../api/names.ts';
 import type { Manifest } from '../../runtime/api-client.ts';
 import type { Clock } from '../../runtime/clock.ts';
@@ -124,14 +123,20 @@ export class Tenant {
   }
 }
 
+/** Of the test runner, which only tests may import. */
+export interface Hooks {
+  beforeEach(prepare: () => Promise<void>): void;
+  afterEach(tidy: () => Promise<void>): void;
+}
+
 /** A namespace of its own for every test, in which pods become ready; what a test started is stopped after it. */
-export function tenants(kubeconfig: string, clock?: Clock): () => Tenant {
+export function tenants(kubeconfig: string, { beforeEach, afterEach }: Hooks, clock?: Clock): () => Tenant {
   let tenant: Tenant | undefined;
   beforeEach(async () => {
     tenant = new Tenant(kubeconfig, new PlayedCluster(kubeconfig, { pod: () => 'ready', job: () => undefined }, clock));
     await tenant.cluster.start();
   });
-  afterEach(() => tenant?.leave());
+  afterEach(async () => await tenant?.leave());
   return () => {
     if (tenant === undefined) throw new Error('there is no namespace outside of a test');
     return tenant;

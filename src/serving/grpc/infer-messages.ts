@@ -3,6 +3,7 @@ import type { Question } from '../predictor.ts';
 import { readBinaryData, writeBinaryData } from '../protocol/binary-tensor.ts';
 import { ELEMENT_TYPES, elementCount } from '../protocol/element-types.ts';
 import { refuseUnsupported } from '../protocol/infer-request.ts';
+import { checkText } from '../protocol/json-tensor.ts';
 import { checkShape, type ModelSignature } from '../protocol/model-signature.ts';
 import type { Datatype, Tensor, TensorData } from '../tensor.ts';
 import {
@@ -99,7 +100,9 @@ function readContents(name: string, datatype: Datatype, shape: readonly number[]
       `input ${quoted(name)}: ${snakeCase(field)} has ${values.length} values but shape [${shape.join(', ')}] needs ${count}`,
     );
   }
-  if (datatype === 'BYTES') return Array.from(values as ArrayLike<Uint8Array>);
+  if (datatype === 'BYTES') {
+    return Array.from(values as ArrayLike<Uint8Array>, (bytes, index) => checkText(name, index, bytes));
+  }
   const { array, kind, min, max } = ELEMENT_TYPES[datatype];
   if (kind === 'bigint') {
     const out = new array(count) as BigInt64Array;

@@ -2,6 +2,7 @@ import { endianness } from 'node:os';
 import { invalid, quoted } from '../inference-error.ts';
 import type { Datatype, Tensor, TensorData } from '../tensor.ts';
 import { ELEMENT_TYPES, elementCount } from './element-types.ts';
+import { checkText } from './json-tensor.ts';
 
 /**
  * Tensor values as the bytes of the binary tensor extension and of gRPC's raw contents: little-endian, row-major;
@@ -52,7 +53,7 @@ function readByteStrings(name: string, count: number, bytes: Uint8Array): readon
         `input ${quoted(name)}: string ${strings.length} has ${length} bytes but only ${bytes.length - start} follow`,
       );
     }
-    strings.push(bytes.subarray(start, start + length));
+    strings.push(checkText(name, strings.length, bytes.subarray(start, start + length)));
     offset = start + length;
   }
   if (strings.length !== count) {

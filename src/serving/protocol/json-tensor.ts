@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { InferenceError, invalid, quoted } from '../inference-error.ts';
 import type { Datatype, Tensor, TensorData } from '../tensor.ts';
 import { ELEMENT_TYPES, type ElementType, elementCount } from './element-types.ts';
@@ -149,7 +150,18 @@ function readBooleans(name: string, values: readonly unknown[]): TensorData {
 function readText(name: string, index: number, value: unknown): Uint8Array {
   if (typeof value !== 'string') throw wrongType(name, index, value, 'a string for BYTES');
   if (!value.isWellFormed()) throw invalid(`input ${quoted(name)}: the string at index ${index} is not valid Unicode`);
-  return Buffer.from(value, 'utf8');
+  return checkText(name, index, Buffer.from(value, 'utf8'));
+}
+
+/**
+ * A BYTES element as engines can take it: ONNX strings are UTF-8 and end at a zero byte, so that anything else would be
+ * changed on its way.
+ * @throws InferenceError InvalidArgument.
+ */
+export function checkText(name: string, index: number, bytes: Uint8Array): Uint8Array {
+  if (bytes.includes(0)) throw invalid(`input ${quoted(name)}: the string at index ${index} holds a zero byte`);
+  if (!isUtf8(bytes)) throw invalid(`input ${quoted(name)}: the string at index ${index} is not UTF-8`);
+  return bytes;
 }
 
 function outOfRange(name: string, index: number, value: number | bigint, datatype: Datatype): InferenceError {

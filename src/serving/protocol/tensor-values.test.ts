@@ -13,7 +13,10 @@ function values(datatype: Datatype): fc.Arbitrary<TensorData> {
     fc.array(element, { minLength: 1, maxLength: 30 }).map(from);
   switch (datatype) {
     case 'BYTES':
-      return make(fc.string({ unit: 'grapheme' }), (all) => all.map((text) => Buffer.from(text)));
+      return make(
+        fc.string({ unit: 'grapheme' }).filter((text) => !text.includes('\0')),
+        (all) => all.map((text) => Buffer.from(text)),
+      );
     case 'BOOL':
       return make(fc.integer({ min: 0, max: 1 }), (all) => Uint8Array.from(all));
     case 'FP32':
@@ -102,6 +105,7 @@ test.each([
   ['an unknown word for FP32', 'FP32', 'nan', /not the string "nan"/],
   ['1 for BOOL', 'BOOL', 1, /must be true or false for BOOL, not 1/],
   ['a number for BYTES', 'BYTES', 1, /must be a string for BYTES, not 1/],
+  ['a zero byte in BYTES', 'BYTES', 'a\0b', /string at index 0 holds a zero byte/],
   ['half a surrogate pair for BYTES', 'BYTES', '\ud800', /not valid Unicode/],
   ['2^63 for INT64', 'INT64', 1n << 63n, /out of range for INT64/],
   ['-1 for UINT64', 'UINT64', -1, /out of range for UINT64/],
@@ -157,6 +161,10 @@ test('a float that is not finite is a string in JSON, in both directions', () =>
 
 test('a byte of BOOL other than 0 and 1 is refused', () => {
   expect(() => readBinaryData('x', 'BOOL', [2], Uint8Array.of(1, 2))).toThrow(/byte 2 at index 1/);
+});
+
+test('bytes that an ONNX string cannot hold are refused', () => {
+  expect(() => readBinaryData('x', 'BYTES', [1], Uint8Array.of(1, 0, 0, 0, 0xff))).toThrow(/index 0 is not UTF-8/);
 });
 
 test('bytes that are not text cannot be told in JSON, and the message says what can', () => {

@@ -11,7 +11,9 @@ import { parseArgs } from 'node:util';
 import { build } from 'rolldown';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const { values } = parseArgs({ options: { out: { type: 'string', default: 'dist' }, 'with-node': { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: { out: { type: 'string', default: 'dist' }, 'with-node': { type: 'boolean', default: false } },
+});
 const out = resolve(root, values.out);
 
 await rm(out, { recursive: true, force: true });

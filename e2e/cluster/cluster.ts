@@ -15,7 +15,7 @@ import { removeKubernetesRules } from './iptables.ts';
 import { ensureKubernetes, type KubernetesPrograms } from './kubernetes.ts';
 import { kwok } from './kwok.ts';
 import { withLock } from './lock.ts';
-import { createBridge, removeNetwork, writeCniConfiguration } from './network.ts';
+import { createBridge, NETWORK_NAME, removeNetwork, writeCniConfiguration } from './network.ts';
 import { configureKubelet, kubeProxy, removeKubeletFiles, unmountBelow } from './node.ts';
 import { repositoryRoot, stateRoot } from './paths.ts';
 import { ensurePauseImage } from './pause-image.ts';
@@ -100,7 +100,7 @@ export class Cluster {
       if (canRunRealNode() && (await this.#exists('sysctls.json'))) {
         await unmountBelow(this.directory);
         await removeNetwork();
-        await removeKubernetesRules();
+        await removeKubernetesRules(NETWORK_NAME);
         await removeCgroup(this.#cgroup);
         await removeKubeletFiles(this.directory);
         await this.containerd.removeRuntimeFiles();

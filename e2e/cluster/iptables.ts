@@ -1,30 +1,35 @@
 import { command } from './command.ts';
 
-const OURS = /^(KUBE|CNI)-/;
-
 /**
- * Input for `iptables-restore --noflush` that removes every chain of kube-proxy, the kubelet and the CNI plugins, and
- * every rule that leads there, from what `iptables-save` printed. Empty when there is none.
+ * Input for `iptables-restore --noflush` that removes, from what `iptables-save` printed, every chain of kube-proxy and
+ * the kubelet, those of the CNI network of this name, and every rule that leads there. Empty when there is none.
  */
-export function removalScript(saved: string): string {
+export function removalScript(saved: string, network: string): string {
   const tables = saved.split(/^(?=\*)/m).filter((table) => table.startsWith('*'));
-  return tables.map(removeFromTable).join('');
+  return tables.map((table) => removeFromTable(table, network)).join('');
 }
 
-function removeFromTable(table: string): string {
+function removeFromTable(table: string, network: string): string {
   const lines = table.split('\n');
+  const rules = lines.flatMap((line) => {
+    const [, chain = '', target = ''] = /^-A (\S+) .*-[jg] (\S+)/.exec(line) ?? [];
+    return chain === '' ? [] : [{ line, chain, target }];
+  });
+  // The chains of a CNI network have names by hash; the comment of the rule that leads there says whose they are.
+  const ofNetwork = new Set(
+    rules.filter(({ line }) => line.includes(`"name: \\"${network}\\" id: `)).map(({ target }) => target),
+  );
+  const isOurs = (chain: string) => chain.startsWith('KUBE-') || (chain.startsWith('CNI-') && ofNetwork.has(chain));
   const chains = lines
     .filter((line) => line.startsWith(':'))
     .map((line) => line.slice(1).split(' ', 1)[0] ?? '')
-    .filter((chain) => OURS.test(chain));
+    .filter(isOurs);
   if (chains.length === 0) return '';
-  const leadingThere = lines.filter((line) => {
-    const [, chain = '', target = ''] = /^-A (\S+) .*-[jg] (\S+)/.exec(line) ?? [];
-    return chain !== '' && !OURS.test(chain) && OURS.test(target);
-  });
   return [
     lines[0],
-    ...leadingThere.map((rule) => rule.replace('-A', '-D')),
+    ...rules
+      .filter(({ chain, target }) => !isOurs(chain) && isOurs(target))
+      .map(({ line }) => line.replace('-A', '-D')),
     ...chains.map((chain) => `-F ${chain}`),
     ...chains.map((chain) => `-X ${chain}`),
     'COMMIT',
@@ -32,10 +37,10 @@ function removeFromTable(table: string): string {
   ].join('\n');
 }
 
-/** Takes away what Kubernetes added to the packet filter; rules of others stay. */
-export async function removeKubernetesRules(): Promise<void> {
+/** Takes away what Kubernetes and its pod network added to the packet filter; rules of others stay. */
+export async function removeKubernetesRules(network: string): Promise<void> {
   for (const family of ['iptables', 'ip6tables']) {
-    const script = removalScript(await command(`${family}-save`, []));
+    const script = removalScript(await command(`${family}-save`, []), network);
     if (script !== '') await command(`${family}-restore`, ['--noflush'], { input: script });
   }
 }

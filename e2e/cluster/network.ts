@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { BRIDGE, NODE_IP, POD_SUBNET } from './address-plan.ts';
 import { command } from './command.ts';
 
-/** Also the prefix of what the CNI library keeps of each attachment. */
-const NETWORK_NAME = 'fairlead';
+/** Also the prefix of what the CNI library keeps of each attachment, and in the comments of its packet filter rules. */
+export const NETWORK_NAME = 'fairlead';
 const CNI_RESULTS = '/var/lib/cni/results';
 
 export async function createBridge(): Promise<void> {
@@ -34,8 +34,7 @@ export async function writeCniConfiguration(directory: string, dataDirectory: st
       dataDir: dataDirectory,
     },
   };
-  const plugins = [bridge, { type: 'portmap', capabilities: { portMappings: true } }];
-  const configuration = { cniVersion: '0.4.0', name: NETWORK_NAME, plugins };
+  const configuration = { cniVersion: '0.4.0', name: NETWORK_NAME, plugins: [bridge] };
   await writeFile(join(directory, '10-fairlead.conflist'), JSON.stringify(configuration, undefined, 2));
 }
 

@@ -20,8 +20,6 @@ const securityContext = {
 describe.skipIf(!isOwn || !canRunRealNode())("Fairlead's own cluster", () => {
   const namespace = useNamespace('e2e-cluster');
 
-  beforeAll(async () => {});
-
   it('gives a GPU of the real node to a container that asks for one, and resolves names of services', async () => {
     const script = `
       const { address } = await (await import('node:dns/promises')).lookup('kubernetes.default.svc.cluster.local');

@@ -42,7 +42,7 @@ const CONTENTS_FIELD: Readonly<Record<Datatype, keyof Contents | undefined>> = {
 
 /** @throws InferenceError InvalidArgument or NotFound, naming the field. */
 export function readGrpcQuestion(signature: ModelSignature, request: ModelInferRequest): GrpcQuestion {
-  refuseUnsupported('the request', request.parameters);
+  refuseUnsupported(() => 'the request', request.parameters);
   const raw = request.rawInputContents;
   const isRaw = raw.length > 0;
   if (isRaw && raw.length !== request.inputs.length) {
@@ -50,7 +50,7 @@ export function readGrpcQuestion(signature: ModelSignature, request: ModelInferR
   }
   const tensors = request.inputs.map((input, index) => readInput(signature, input, isRaw ? raw[index] : undefined));
   const outputNames = request.outputs.map(({ name, parameters }, index, all) => {
-    refuseUnsupported(`output ${quoted(name)}`, parameters);
+    refuseUnsupported(() => `output ${quoted(name)}`, parameters);
     signature.outputIndex(name);
     if (all.findIndex((other) => other.name === name) < index)
       throw invalid(`output ${quoted(name)} is asked for twice`);
@@ -66,7 +66,7 @@ export function readGrpcQuestion(signature: ModelSignature, request: ModelInferR
 
 function readInput(signature: ModelSignature, input: InputTensor, raw: Uint8Array | undefined): Tensor {
   const { name, contents } = input;
-  refuseUnsupported(`input ${quoted(name)}`, input.parameters);
+  refuseUnsupported(() => `input ${quoted(name)}`, input.parameters);
   const shape = checkShape(name, input.shape.map(toSafeNumber));
   const { datatype } = signature.checkInput(name, input.datatype, shape);
   const hasContents = contents !== undefined && contents !== null;

@@ -55,6 +55,8 @@ export class InferenceGrpcServer {
     this.#server = new Server({
       'grpc.max_receive_message_length': options.maxRequestBytes,
       'grpc.max_send_message_length': -1,
+      // Bookkeeping of every call for a debugging service that is not offered here.
+      'grpc.enable_channelz': 0,
     });
     const handlers: Readonly<Record<string, Handler>> = {
       ServerLive: () => encodeServerLiveResponse({ live: true }),

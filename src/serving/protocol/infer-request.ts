@@ -123,17 +123,20 @@ function readOutputs(
 /** Parameters that would change the answer if they were honoured; to ignore them would be to answer wrongly. */
 const UNSUPPORTED_PARAMETERS = ['classification', 'shared_memory_region', 'sequence_id'];
 
-/** @throws InferenceError InvalidArgument for a parameter that would have to change the answer. */
-export function refuseUnsupported(where: string, parameters: JsonObject): void {
+/**
+ * Looks through the parameters of what `where` describes.
+ * @throws InferenceError InvalidArgument for a parameter that would have to change the answer.
+ */
+export function refuseUnsupported(where: () => string, parameters: JsonObject): void {
   for (const name of UNSUPPORTED_PARAMETERS) {
-    if (parameters[name] !== undefined) throw invalid(`${where} asks for parameter ${name}, which is not supported`);
+    if (parameters[name] !== undefined) throw invalid(`${where()} asks for parameter ${name}, which is not supported`);
   }
 }
 
 function readParameters(where: string, parameters: unknown): JsonObject | undefined {
   if (parameters === undefined) return undefined;
   if (!isObject(parameters)) throw invalid(`parameters of ${where} must be an object, not ${describe(parameters)}`);
-  refuseUnsupported(where, parameters);
+  refuseUnsupported(() => where, parameters);
   return parameters;
 }
 

@@ -4,8 +4,10 @@ import { kubectl } from '../environment.ts';
 const OPERATOR = 'system:serviceaccount:fairlead-system:fairlead';
 
 async function may(verb: string, resource: string, namespace = 'default'): Promise<boolean> {
+  const [kind = '', subresource] = resource.split('/');
+  const flags = subresource === undefined ? [] : [`--subresource=${subresource}`];
   const answer = await kubectl()
-    .run(['auth', 'can-i', verb, resource, '-n', namespace, '--as', OPERATOR])
+    .run(['auth', 'can-i', verb, kind, ...flags, '-n', namespace, '--as', OPERATOR])
     .catch((error: Error) => error.message);
   return answer.trim() === 'yes';
 }

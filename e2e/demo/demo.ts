@@ -178,7 +178,7 @@ async function run(options: TargetOptions & { readonly down: boolean }): Promise
     `kubectl scale md ${NAME} -n ${NAMESPACE} --replicas=5`,
     `kubectl delete pod -n ${NAMESPACE} -l fairlead.dev/model-deployment=${NAME} --wait=false && kubectl get md -n ${NAMESPACE} -w`,
     'kubectl explain modeldeployment.spec.model',
-    'kubectl apply -k config/samples',
+    'ls config/samples   # autoscaling, GPUs, private stores, a container of your own',
     target.downCommand,
   ]) {
     command(line);

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { createLogger } from 'winston';
 import { ApiClient } from './api-client.ts';
 import { ApiError, ConnectionError } from './api-error.ts';
@@ -196,6 +196,27 @@ describe('leader election', () => {
       expect(all.filter((one) => one.elector.isLeader).length).toBeLessThanOrEqual(1);
     }
     expect(all.filter((one) => one.state() === 'leading')).toHaveLength(1);
+  });
+
+  test('a leader that renews for ever gathers no listeners', async () => {
+    const listeners = new Map<EventTarget, number>();
+    const count = (method: 'addEventListener' | 'removeEventListener', change: number) => {
+      const original = EventTarget.prototype[method];
+      return vi.spyOn(EventTarget.prototype, method).mockImplementation(function (this: EventTarget, ...args) {
+        listeners.set(this, (listeners.get(this) ?? 0) + change);
+        Reflect.apply(original, this, args);
+      });
+    };
+    const spies = [count('addEventListener', 1), count('removeEventListener', -1)];
+    try {
+      const [server, clock] = [new LeaseServer(), new FakeClock()];
+      candidate(server, clock, 'a');
+      await clock.advance(100_000);
+      expect(server.writes).toBeGreaterThan(40);
+      expect(Math.max(...listeners.values())).toBeLessThanOrEqual(2);
+    } finally {
+      for (const spy of spies) spy.mockRestore();
+    }
   });
 
   test('timings that cannot work are refused with the numbers', () => {

@@ -100,22 +100,22 @@ export class LeaderElector implements WriteFence {
   /** Renews until `stop` aborts or the lease is lost, which aborts `signal`. Answers whether it was lost. */
   async hold(stop: AbortSignal): Promise<'stopped' | 'lost'> {
     const { clock, identity, logger } = this.#options;
-    // A renewal that hangs must not keep the deadline from being noticed.
-    const deadline = new AbortController();
-    let cancelDeadline = this.#onDeadline(deadline);
+    // Made once: a signal that lives as long as the process must not gain a listener at every renewal.
+    const ending = AbortSignal.any([stop, this.#lost.signal]);
+    let cancelDeadline = this.#onDeadline();
     try {
-      while (!stop.aborted && !deadline.signal.aborted) {
-        await sleep(clock, this.#timing.retryPeriodMs, AbortSignal.any([stop, deadline.signal]));
-        if (stop.aborted || deadline.signal.aborted) break;
+      for (;;) {
+        await sleep(clock, this.#timing.retryPeriodMs, ending);
+        if (ending.aborted) break;
         const before = this.#renewedAtMs;
-        const holder = await Promise.race([this.#attempt(), aborted(deadline.signal)]);
+        const holder = await this.#cutOffWhenLost(this.#attempt());
         if (holder !== undefined && holder !== identity) {
           logger.error(`another process leads now: ${holder}`);
           break;
         }
         if (this.#renewedAtMs !== before) {
           cancelDeadline();
-          cancelDeadline = this.#onDeadline(deadline);
+          cancelDeadline = this.#onDeadline();
         }
       }
     } finally {
@@ -150,15 +150,26 @@ export class LeaderElector implements WriteFence {
     this.#options.onLeading?.(false);
   }
 
-  #onDeadline(deadline: AbortController): () => void {
+  #onDeadline(): () => void {
     const { clock, logger } = this.#options;
     const leftMs = this.#timing.renewDeadlineMs - (clock.monotonic() - (this.#renewedAtMs ?? clock.monotonic()));
     return clock.after(leftMs, () => {
       logger.error(`the lease was not renewed for ${this.#timing.renewDeadlineMs} ms`);
-      deadline.abort();
       // At once, and not when the renewal that hangs comes back.
       this.#lose();
     });
+  }
+
+  /** A renewal that hangs must not keep the loss from being noticed. Answers undefined then. */
+  async #cutOffWhenLost<T>(attempt: Promise<T>): Promise<T | undefined> {
+    const cut = Promise.withResolvers<undefined>();
+    const onLost = (): void => cut.resolve(undefined);
+    this.#lost.signal.addEventListener('abort', onLost, { once: true });
+    try {
+      return await Promise.race([attempt, cut.promise]);
+    } finally {
+      this.#lost.signal.removeEventListener('abort', onLost);
+    }
   }
 
   /** Tries once to take or renew the lease and answers who holds it; undefined when that could not be found out. */
@@ -232,11 +243,4 @@ export class LeaderElector implements WriteFence {
     const atMs = this.#observed?.record === record ? this.#observed.atMs : this.#options.clock.monotonic();
     this.#observed = { lease, record, atMs };
   }
-}
-
-function aborted(signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve(undefined);
-    else signal.addEventListener('abort', () => resolve(undefined), { once: true });
-  });
 }

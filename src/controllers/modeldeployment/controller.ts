@@ -96,12 +96,9 @@ async function runPhases(scope: Scope, context: ReconcileContext, images: Runtim
   } catch (error) {
     const meaning = meaningOf(error);
     if (meaning.kind === 'silent') return error;
-    if (meaning.kind === 'problem') {
-      scope.problem = meaning.message;
-      return error;
-    }
     if (meaning.kind === 'refused') scope.refusal = meaning.refusal;
-    else scope.diagnoses = [meaning.diagnosis, ...scope.diagnoses];
+    else scope.problem = meaning.problem;
+    if (meaning.retryAfterMs === undefined) return error;
     lookAgain(scope, scope.nowMs + meaning.retryAfterMs);
     return undefined;
   }

@@ -7,6 +7,8 @@ import type { ContainerStatus, Deployment, KubeCondition, Pod } from '../resourc
 
 /** Causes in the order in which they are told when pods disagree: what needs a person comes first. */
 const FAILED_REASONS = [
+  'Forbidden',
+  'AdmissionDenied',
   ...LOAD_FAILURE_REASONS,
   'OOMKilled',
   'ImagePullFailed',
@@ -18,7 +20,7 @@ const FAILED_REASONS = [
   'CrashLoop',
 ] as const;
 const CAPACITY_REASONS = ['QuotaExceeded', 'Unschedulable', 'Evicted', 'PodRejected'] as const;
-const WAITING_REASONS = ['NotReady', 'Loading', 'Starting'] as const;
+const WAITING_REASONS = ['ReconcileError', 'NotReady', 'Loading', 'Starting'] as const;
 
 export type DiagnosisReason =
   | (typeof FAILED_REASONS)[number]

@@ -4,11 +4,15 @@ import type { EventInput } from '../../runtime/events.ts';
 import type { ReconcileContext } from '../../runtime/reconcile-context.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import { OWNER, revisionOf, specOf } from '../testing/spec.ts';
+import type { Diagnosis } from './diagnose.ts';
 import { planReplicas } from './plan.ts';
 import { Reporter } from './reporter.ts';
 import { newScope, type Scope } from './scope.ts';
 
 const model = { uri: 's3://models/churn/', sha256: 'a'.repeat(64) };
+
+const broken: Diagnosis = { kind: 'waiting', reason: 'ReconcileError', message: 'the API server answered 500' };
+const denied: Diagnosis = { kind: 'failed', reason: 'AdmissionDenied', message: 'policy says no' };
 
 /** An object whose status is what was written last, seen at a time with so many ready pods of three. */
 class Watched {
@@ -16,6 +20,11 @@ class Watched {
   writes = 0;
   readonly events: EventInput[] = [];
   readonly #reporter = new Reporter();
+
+  ready(): string {
+    const ready = this.status?.conditions?.find(({ type }) => type === 'Ready');
+    return `${ready?.status} ${ready?.reason}`;
+  }
 
   async tell(nowMs: number, ready: number, change: Partial<Scope> = {}): Promise<Scope> {
     const metadata = { name: 'churn', namespace: 'shop', generation: 1 };
@@ -75,14 +84,47 @@ describe('status is written', () => {
     expect(object.status?.phase).toBe('Ready');
   });
 
-  test('without doubting what was known when something cannot be looked at', async () => {
+  test('without doubting what was known when an error comes before anything is decided', async () => {
     const object = new Watched();
     await object.tell(0, 3);
-    await object.tell(2_000, 0, { problem: 'the API server answered 500', plan: undefined, target: undefined });
+    const undecided = { model: { kind: 'unknown' }, plan: undefined, target: undefined } as const;
+    await object.tell(2_000, 0, { ...undecided, problem: broken });
     expect(object.status).toMatchObject({ phase: 'Ready', readyReplicas: 3 });
     const told = object.status?.conditions?.map(({ type, status, reason }) => `${type}=${status} ${reason}`);
     expect(told).toContain('Ready=True Serving');
     expect(told).toContain('Progressing=True ReconcileError');
+  });
+
+  test('in full when an error comes after it was decided what is wanted, so that Ready does not stay', async () => {
+    const object = new Watched();
+    await object.tell(0, 3);
+    const v7 = { name: 'churn-7', existing: undefined, model };
+    const plan = planReplicas({ spec: specOf({ model }), target: undefined, old: [revisionOf('churn-1')], oldPods: 3 });
+    await object.tell(2_000, 3, { problem: broken, target: v7, plan });
+    expect(object.ready()).toBe('False ReconcileError');
+    await object.tell(4_000, 3, { problem: denied, target: v7, plan });
+    expect(object.ready()).toBe('False AdmissionDenied');
+    expect(object.status).toMatchObject({ phase: 'Failed', readyReplicas: 3 });
+  });
+
+  test('in full when the Job that finds the digest is refused, and when a refusal has a name', async () => {
+    const object = new Watched();
+    await object.tell(0, 3);
+    const nothing = { plan: undefined, target: undefined };
+    await object.tell(2_000, 3, { ...nothing, model: { kind: 'resolving', uri: 's3://x/' }, problem: broken });
+    expect(object.ready()).toBe('False ReconcileError');
+    await object.tell(4_000, 3, { ...nothing, model: { kind: 'unknown' }, problem: denied });
+    expect(object.ready()).toBe('False AdmissionDenied');
+    expect(object.status?.rollout?.message).toContain('policy says no; revision churn-1 serves on with 3 pods');
+  });
+
+  test('Ready stays when all that was wanted serves and something beside it is refused, which Progressing tells', async () => {
+    const object = new Watched();
+    await object.tell(0, 3);
+    await object.tell(2_000, 3, { problem: denied });
+    expect(object.ready()).toBe('True Serving');
+    const progressing = object.status?.conditions?.find(({ type }) => type === 'Progressing');
+    expect(progressing).toMatchObject({ status: 'False', reason: 'AdmissionDenied' });
   });
 });
 

@@ -37,11 +37,15 @@ export class Reporter {
   }
 }
 
-/** What could not be looked at is not known to have changed: then only that is told, and the rest stays as it was. */
+/**
+ * An error that came before anything was decided says nothing about what serves: then only it is told, and the rest stays
+ * as it was. Once it is known what is wanted, or who refuses it, the whole status is.
+ */
 function reportOf(scope: Scope): Report {
   const full = report(scope);
   const before = scope.object.status;
-  if (scope.problem === undefined || before?.conditions === undefined) return full;
+  const isUndecided = scope.problem?.reason === 'ReconcileError' && scope.model.kind === 'unknown';
+  if (!isUndecided || before?.conditions === undefined) return full;
   const { conditions: _conditions, ...fields } = before;
   return { fields, conditions: full.conditions.filter(({ type }) => type === 'Progressing') };
 }

@@ -58,10 +58,10 @@ export interface Scope {
   old: readonly Revision[];
   /** choose. */
   plan: Plan | undefined;
-  /** accept and choose, and the controller for a quota: why the target's pods are not all ready, the worst first. */
+  /** accept and choose: why the target's pods are not all ready, the worst first. */
   diagnoses: readonly Diagnosis[];
-  /** the controller: what went wrong that is none of the user's doing and is tried again. */
-  problem: string | undefined;
+  /** the controller: what cut this reconcile short and is tried again. The phases after it have set nothing. */
+  problem: Diagnosis | undefined;
   /** resolve and the controller: when to look again though nothing may have changed. */
   lookAgainAtMs: number | undefined;
 }

@@ -136,7 +136,10 @@ describe('phase and conditions', () => {
     },
     {
       rule: 'the API server cannot be reached',
-      scope: scopeOf({ revisions: [old], problem: 'connection refused' }),
+      scope: scopeOf({
+        revisions: [old],
+        problem: { kind: 'waiting', reason: 'ReconcileError', message: 'connection refused' },
+      }),
       expected: { phase: 'Progressing', Ready: 'False ReconcileError', Available: 'True PodsReady' },
     },
   ];

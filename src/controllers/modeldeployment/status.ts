@@ -32,7 +32,9 @@ export function report(scope: Scope): Report {
 function obstacleOf(scope: Scope): Obstacle | undefined {
   const { refusal, model, diagnoses, target, plan, problem } = scope;
   if (refusal !== undefined) return { kind: 'refused', ...refusal };
-  if (problem !== undefined) return { kind: 'waiting', reason: 'ReconcileError', message: problem };
+  if (problem !== undefined && !isComplete(scope)) {
+    return problem.kind === 'failed' ? { ...problem, message: `${problem.message}${servesOn(scope)}` } : problem;
+  }
   if (model.kind === 'failed') return { ...model, message: `${model.message}${servesOn(scope)}` };
   if (model.kind === 'resolving') {
     if (model.why !== undefined) return model.why;
@@ -55,10 +57,15 @@ function obstacleOf(scope: Scope): Obstacle | undefined {
   return { kind: 'waiting', reason: 'RollingOut', message };
 }
 
+/** The wanted model has all of the traffic: what goes wrong beside it takes nothing of that away. */
+function isComplete({ plan, model }: Scope): boolean {
+  return plan?.isComplete === true && model.kind === 'resolved';
+}
+
 /** That users are served all the same, where they are. */
-function servesOn({ old, target, model }: Scope): string {
-  const others = model.kind === 'resolved' ? old : [...old, ...(target?.existing ? [target.existing] : [])];
-  const serving = others.find(({ ready }) => ready > 0);
+function servesOn({ revisions, target }: Scope): string {
+  const wanted = target?.model === undefined ? undefined : target.name;
+  const serving = revisions.find(({ name, ready }) => name !== wanted && ready > 0);
   return serving === undefined ? '' : `; revision ${serving.name} serves on with ${pods(serving.ready)}`;
 }
 
@@ -144,7 +151,7 @@ function conditionsOf(scope: Scope, obstacle: Obstacle | undefined, ready: numbe
     verified(scope, obstacle),
     capacityAvailable(scope),
     available(scope, obstacle, ready),
-    progressing(obstacle),
+    progressing(obstacle ?? scope.problem),
     isReady(scope, obstacle),
   ];
 }
@@ -173,8 +180,12 @@ function verified({ target, diagnoses }: Scope, obstacle: Obstacle | undefined):
   return condition('Verified', undefined, reason, 'no pod has checked the digest of the wanted model yet');
 }
 
-function capacityAvailable({ diagnoses, model, plan }: Scope): ConditionUpdate {
-  const all = [...diagnoses, ...(model.kind === 'resolving' && model.why ? [model.why] : [])];
+function capacityAvailable({ diagnoses, model, plan, problem }: Scope): ConditionUpdate {
+  const all = [
+    ...(problem ? [problem] : []),
+    ...diagnoses,
+    ...(model.kind === 'resolving' && model.why ? [model.why] : []),
+  ];
   const missing = all.find(({ kind }) => kind === 'capacity');
   if (missing !== undefined) return condition('CapacityAvailable', false, missing.reason, missing.message);
   if (plan === undefined) return condition('CapacityAvailable', undefined, 'NoPods', 'no pod has been asked for yet');

@@ -54,9 +54,11 @@ async function ask(
       if (answer.before !== undefined) return failed(answer.before, true);
       return { kind: 'resolving', uri, why: answer.why };
     case 'ask': {
+      // What is looked for is known even where the Job is refused.
+      scope.model = answer.before === undefined ? { kind: 'resolving', uri } : failed(answer.before, true);
       const job = await context.apply(JOBS, desiredResolveJob(question, answer.attempt));
       scope.neededJobs = [...answer.jobNames, job.metadata.name];
-      return answer.before === undefined ? { kind: 'resolving', uri } : failed(answer.before, true);
+      return scope.model;
     }
     case 'failed':
       if (answer.retryAtMs !== undefined) lookAgain(scope, answer.retryAtMs);

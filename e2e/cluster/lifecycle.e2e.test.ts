@@ -10,9 +10,13 @@ import { cacheRoot } from './paths.ts';
 
 const scenario = fileURLToPath(new URL('lifecycle.scenario.ts', import.meta.url));
 
-/** A machine within the machine: no network but loopback, and what is written to system directories is forgotten. */
+/**
+ * A machine within the machine: no network but loopback, and what is written to system directories is forgotten. Its
+ * copies of another cluster's mounts, which vanish as that cluster's pods do, go first.
+ */
 const OWN_MACHINE = `
   ip link set lo up
+  cut -d' ' -f2 /proc/self/mounts | grep -E '/fairlead/cluster/|^/run/netns/' | xargs -r -n1 umount --lazy
   mkdir "$0/upper" "$0/work" &&
   mount -t tmpfs tmpfs /run &&
   mount -t overlay overlay -o "lowerdir=/var,upperdir=$0/upper,workdir=$0/work" /var &&

@@ -20,7 +20,7 @@ const FAILED_REASONS = [
   'CrashLoop',
 ] as const;
 const CAPACITY_REASONS = ['QuotaExceeded', 'Unschedulable', 'Evicted', 'PodRejected'] as const;
-const WAITING_REASONS = ['ReconcileError', 'NotReady', 'Loading', 'Starting'] as const;
+const WAITING_REASONS = ['WaitingForDeletion', 'ReconcileError', 'NotReady', 'Loading', 'Starting'] as const;
 
 export type DiagnosisReason =
   | (typeof FAILED_REASONS)[number]

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { ApiError, ConnectionError } from '../../runtime/api-error.ts';
 import { OwnershipError } from '../../runtime/apply.ts';
-import { StoppedError } from '../../runtime/outcome.ts';
+import { StoppedError, WaitingError } from '../../runtime/outcome.ts';
 import { meaningOf } from './failure.ts';
 
 const PATCH = 'PATCH /apis/apps/v1/namespaces/shop/deployments/churn-1';
@@ -65,6 +65,11 @@ describe('what an error of a phase means', () => {
       rule: 'an API server that does not answer is an error',
       error: new ConnectionError(PATCH, new Error('connection refused')),
       meaning: 'waiting ReconcileError backs off',
+    },
+    {
+      rule: 'an object of the name that is still being deleted is waited for, and told',
+      error: new WaitingError('services shop/churn is still being deleted', 5_000),
+      meaning: 'waiting WaitingForDeletion looks again',
     },
     { rule: 'a foreign name is refused', error: new OwnershipError('x', 'nobody'), meaning: 'refused NameConflict' },
     {

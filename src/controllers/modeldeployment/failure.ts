@@ -19,7 +19,11 @@ export function meaningOf(error: unknown): Meaning {
   if (error instanceof OwnershipError) {
     return { kind: 'refused', refusal: { reason: 'NameConflict', message: error.message }, retryAfterMs: RETRY_MS };
   }
-  if (error instanceof StoppedError || error instanceof WaitingError) return { kind: 'silent' };
+  if (error instanceof StoppedError) return { kind: 'silent' };
+  if (error instanceof WaitingError) {
+    const { message, retryAfterMs } = error;
+    return { kind: 'problem', problem: { kind: 'waiting', reason: 'WaitingForDeletion', message }, retryAfterMs };
+  }
   if (error instanceof ApiError) return meaningOfAnswer(error);
   return unexplained(error);
 }

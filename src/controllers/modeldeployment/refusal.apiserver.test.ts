@@ -3,7 +3,7 @@ import type { Manifest } from '../../runtime/api-client.ts';
 import { ApiError } from '../../runtime/api-error.ts';
 import { SERVICE_ACCOUNTS, SERVICES } from '../resources.ts';
 import { fastClock } from '../testing/played-cluster.ts';
-import { conditionOf, digest, model, NAME, tenants } from '../testing/tenant.ts';
+import { conditionOf, digest, isReady, model, NAME, tenants } from '../testing/tenant.ts';
 
 const kubeconfig = inject('kubeconfig');
 const tenant = tenants(kubeconfig, { beforeEach, afterEach });
@@ -65,6 +65,22 @@ describe('what the cluster refuses', () => {
     const refused = await tenant().untilReason('QuotaExceeded', 'CapacityAvailable');
     expect(conditionOf(refused, 'CapacityAvailable')?.message).toContain('used: gpu=4, limited: gpu=4');
     expect(refused.status?.phase).toBe('Pending');
+  });
+
+  test('an object that something else keeps from being deleted is named, and its going heals', async () => {
+    tenant().startOperator();
+    await tenant().create({ model: model('1'), replicas: 2 });
+    await tenant().untilReady();
+    const service = { namespace: tenant().cluster.namespace, name: NAME };
+    const finalizers = (names: readonly string[] | null) =>
+      tenant().cluster.client.mergePatch(SERVICES, service, { metadata: { finalizers: names } });
+    await finalizers(['example.com/keep']);
+    await tenant().cluster.client.delete(SERVICES, service);
+    await tenant().change({ replicas: 3 });
+    const waiting = await tenant().untilReason('WaitingForDeletion');
+    expect(conditionOf(waiting, 'Ready')?.message).toContain('is still being deleted');
+    await finalizers(null);
+    await tenant().until('three pods', (object) => isReady(object) && object.status?.replicas === 3);
   });
 
   test('a ServiceAccount of the user that does not exist is named', async () => {

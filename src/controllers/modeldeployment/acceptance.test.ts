@@ -1,11 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { ApiError } from '../../runtime/api-error.ts';
-import { OwnershipError } from '../../runtime/apply.ts';
-import { StoppedError, WaitingError } from '../../runtime/outcome.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import { specOf } from '../testing/spec.ts';
 import { MAX_VARIABLE_BYTES, refusal, sizeRefusal } from './acceptance.ts';
-import { meaningOf } from './failure.ts';
 
 const refused = (spec: object) => refusal({ spec: specOf({ model: { uri: 's3://a/b' }, ...spec }) } as ModelDeployment);
 const mount = (mountPath: string) => ({ pod: { volumes: [{ name: 'v' }], volumeMounts: [{ name: 'v', mountPath }] } });
@@ -41,39 +37,4 @@ test.each([
   ['the same selector twice', { accelerator: { nodeSelector: { a: 'b' } }, pod: { nodeSelector: { a: 'b' } } }],
 ])('a spec is accepted with %s', (_title, spec) => {
   expect(refused(spec)).toBeUndefined();
-});
-
-describe('an error of the API server means', () => {
-  const apiError = (status: number, reason: string, message: string, causes: object[] = []) =>
-    new ApiError('PATCH /x', status, { reason, message, details: { causes } });
-
-  test.each([
-    [
-      'a foreign object: the name cannot be had',
-      new OwnershipError('services shop/churn', 'nobody'),
-      { kind: 'refused', refusal: { reason: 'NameConflict' } },
-    ],
-    [
-      'an invalid pod: the spec is refused',
-      apiError(422, 'Invalid', 'x', [{ field: 'spec.x', message: 'bad' }]),
-      { kind: 'refused', refusal: { reason: 'InvalidSpec' } },
-    ],
-    [
-      'a quota: there is no room',
-      apiError(403, 'Forbidden', 'exceeded quota: q, used: 1'),
-      { kind: 'no-room', diagnosis: { reason: 'QuotaExceeded' } },
-    ],
-    [
-      'a namespace that ends: nothing',
-      apiError(403, 'Forbidden', 'x', [{ reason: 'NamespaceTerminating' }]),
-      { kind: 'silent' },
-    ],
-    ['a conflict: look again', apiError(409, 'Conflict', 'x'), { kind: 'silent' }],
-    ['a stop: nothing', new StoppedError('x'), { kind: 'silent' }],
-    ['something on its way: nothing yet', new WaitingError('x', 1), { kind: 'silent' }],
-    ['missing rights: a problem that is told', apiError(403, 'Forbidden', 'cannot create'), { kind: 'problem' }],
-    ['anything else: a problem that is told', new Error('boom'), { kind: 'problem', message: 'boom' }],
-  ])('%s', (_title, error, meaning) => {
-    expect(meaningOf(error)).toMatchObject(meaning);
-  });
 });

@@ -23,7 +23,7 @@ describe('bounds of autoscalers', () => {
       spec: spec({}),
       target: revisionOf('new', { replicas: 6, ready: 6 }),
       old: [],
-      oldPods: 0,
+      leftPods: 0,
     });
     expect(plan).toMatchObject({ wanted: 2, isComplete: true, counts: { target: 6 } });
     expect(plan.autoscalers).toMatchObject({ target: { min: 2, max: 10 }, rolloutReplicas: undefined });
@@ -34,7 +34,7 @@ describe('bounds of autoscalers', () => {
       spec: spec({}),
       target: undefined,
       old: [revisionOf('old', { replicas: 6, ready: 6 })],
-      oldPods: 6,
+      leftPods: 6,
     });
     expect(plan.counts.target).toBe(2);
     expect(plan.autoscalers).toMatchObject({ target: { min: 2, max: 2 }, rolloutReplicas: 6 });
@@ -47,7 +47,7 @@ describe('bounds of autoscalers', () => {
       spec: spec({}),
       target,
       old: [revisionOf('old', { replicas: 6, ready: 6 })],
-      oldPods: 6,
+      leftPods: 6,
     });
     expect(plan.autoscalers?.old.get('old')).toEqual({ min: 4, max: 4 });
     expect(plan.autoscalers?.target).toEqual({ min: 2, max: 6 });
@@ -59,7 +59,7 @@ describe('bounds of autoscalers', () => {
       spec: spec({}),
       target,
       old: [revisionOf('old', { replicas: 8, ready: 8 })],
-      oldPods: 8,
+      leftPods: 8,
     });
     expect(plan.counts.old.get('old')).toBe(8);
     // Only what it was frozen at is its minimum: when the load falls it may shrink again.
@@ -68,14 +68,14 @@ describe('bounds of autoscalers', () => {
 
   test('remember the frozen count when the spec changes mid-way', () => {
     const old = [remembering('second', 6, { replicas: 2, ready: 0 }), revisionOf('first', { replicas: 6, ready: 6 })];
-    const plan = planReplicas({ spec: spec({}), target: undefined, old, oldPods: 8 });
+    const plan = planReplicas({ spec: spec({}), target: undefined, old, leftPods: 8 });
     expect(plan.autoscalers?.rolloutReplicas).toBe(6);
   });
 
   test('hold the frozen count through Recreate, when no pod is left to count', () => {
     const target = remembering('new', 6, { replicas: 0, ready: 0, current: 0 });
     const old = [revisionOf('old', { replicas: 0, ready: 0, current: 0 })];
-    const plan = planReplicas({ spec: spec({}, { strategy: 'Recreate' }), target, old, oldPods: 0 });
+    const plan = planReplicas({ spec: spec({}, { strategy: 'Recreate' }), target, old, leftPods: 0 });
     expect(plan.counts.target).toBe(6);
     expect(plan.autoscalers?.target.min).toBe(6);
   });
@@ -90,7 +90,7 @@ describe('bounds of autoscalers', () => {
     fc.assert(
       fc.property(any, ({ target, old }) => {
         const running = target.replicas + old[0].replicas + old[1].replicas;
-        const plan = planReplicas({ spec: spec({}), target, old, oldPods: 0 });
+        const plan = planReplicas({ spec: spec({}), target, old, leftPods: 0 });
         const maxima = [plan.autoscalers?.target, ...(plan.autoscalers?.old.values() ?? [])].map(
           (each) => each?.max ?? 0,
         );
@@ -109,7 +109,7 @@ describe('bounds of autoscalers', () => {
         let old = revisionOf('old', { replicas: start, ready: start });
         let target: Revision | undefined;
         for (let step = 0; step < 60; step++) {
-          const plan = planReplicas({ spec: spec({}), target, old: [old], oldPods: old.replicas });
+          const plan = planReplicas({ spec: spec({}), target, old: [old], leftPods: old.replicas });
           const within = (name: string, replicas: number, bounds: { min: number; max: number } | undefined) => {
             const next = bounds === undefined ? 0 : Math.min(bounds.max, Math.max(bounds.min, replicas));
             return remembering(name, plan.autoscalers?.rolloutReplicas ?? start, {

@@ -17,8 +17,11 @@ export interface PlanInput {
   readonly target: Revision | undefined;
   /** The other revisions, newest first. */
   readonly old: readonly Revision[];
-  /** Pods of the other revisions that still exist, ending ones included. */
-  readonly oldPods: number;
+  /**
+   * Pods that still exist, ending ones included, of the other revisions; of the target too for as long as it is to have
+   * none, since they are of an earlier turn of it.
+   */
+  readonly leftPods: number;
 }
 
 export interface Plan {
@@ -44,7 +47,8 @@ export function planReplicas(input: PlanInput): Plan {
     return { wanted, counts: countsOf(input, wanted), isComplete: complete(wanted) };
   }
   const range: AutoscalerBounds = { min: autoscaling.minReplicas, max: autoscaling.maxReplicas };
-  if (gone && !isTakingOver(target)) {
+  const isHeldBack = spec.rollout.strategy === 'Recreate' && input.leftPods > 0 && (target?.replicas ?? 0) === 0;
+  if (gone && !isTakingOver(target) && !isHeldBack) {
     // Nothing to steer: the autoscaler chooses. It rests at 0 replicas, so that the first step from there is ours.
     const current = target === undefined || target.replicas === 0 ? range.min : target.replicas;
     const counts = { target: current, old: new Map(old.map(({ name }) => [name, 0])) };
@@ -72,14 +76,14 @@ export function planReplicas(input: PlanInput): Plan {
   };
 }
 
-function countsOf({ spec, target, old, oldPods }: PlanInput, desired: number): RollingPlan {
+function countsOf({ spec, target, old, leftPods }: PlanInput, desired: number): RollingPlan {
   const state = {
     desired,
     target: target === undefined ? { revision: '', replicas: 0, ready: 0 } : asReplicas(target),
     old: old.map(asReplicas),
   };
   return spec.rollout.strategy === 'Recreate'
-    ? planRecreate({ ...state, oldPods })
+    ? planRecreate({ ...state, leftPods })
     : planRolling({ ...state, ...rollingLimits(spec.rollout, desired) });
 }
 

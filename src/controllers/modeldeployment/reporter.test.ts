@@ -37,7 +37,7 @@ class Watched {
       status: this.status,
     } as unknown as ModelDeployment;
     const existing = revisionOf('churn-1', { ready });
-    const plan = planReplicas({ spec, target: existing, old: [], oldPods: 0 });
+    const plan = planReplicas({ spec, target: existing, old: [], leftPods: 0 });
     const scope: Scope = {
       ...newScope(object, OWNER, nowMs),
       model: { kind: 'resolved', model },
@@ -99,7 +99,12 @@ describe('status is written', () => {
     const object = new Watched();
     await object.tell(0, 3);
     const v7 = { name: 'churn-7', existing: undefined, model };
-    const plan = planReplicas({ spec: specOf({ model }), target: undefined, old: [revisionOf('churn-1')], oldPods: 3 });
+    const plan = planReplicas({
+      spec: specOf({ model }),
+      target: undefined,
+      old: [revisionOf('churn-1')],
+      leftPods: 3,
+    });
     await object.tell(2_000, 3, { problem: broken, target: v7, plan });
     expect(object.ready()).toBe('False ReconcileError');
     await object.tell(4_000, 3, { problem: denied, target: v7, plan });

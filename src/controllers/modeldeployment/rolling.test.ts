@@ -179,14 +179,14 @@ describe('a step of a rolling update', () => {
 
 describe('recreate', () => {
   test('takes the old to zero before the target starts', () => {
-    const plan = planRecreate({ desired: 2, target: target(0, 0), old: [old(2, 2)], oldPods: 2 });
+    const plan = planRecreate({ desired: 2, target: target(0, 0), old: [old(2, 2)], leftPods: 2 });
     expect([plan.target, plan.old.get('old')]).toEqual([0, 0]);
   });
   test('waits for pods that are still ending', () => {
-    expect(planRecreate({ desired: 2, target: target(0, 0), old: [old(0, 0)], oldPods: 1 }).target).toBe(0);
+    expect(planRecreate({ desired: 2, target: target(0, 0), old: [old(0, 0)], leftPods: 1 }).target).toBe(0);
   });
   test('starts the target when no old pod is left', () => {
-    expect(planRecreate({ desired: 2, target: target(0, 0), old: [old(0, 0)], oldPods: 0 }).target).toBe(2);
+    expect(planRecreate({ desired: 2, target: target(0, 0), old: [old(0, 0)], leftPods: 0 }).target).toBe(2);
   });
 });
 

@@ -68,15 +68,15 @@ export function planRolling(state: RollingState): RollingPlan {
   return { target: grown, old: kept };
 }
 
-/** All old pods go first, the target only starts when none of them exists any more, also none that is ending. */
+/** All old pods go first; the target only starts when none of them exists any more, nor one of its own that is ending. */
 export function planRecreate(state: {
   readonly desired: number;
   readonly target: RevisionReplicas;
   readonly old: readonly RevisionReplicas[];
-  /** Pods of old revisions that still exist, ending ones included. */
-  readonly oldPods: number;
+  /** Pods that have to be gone before the target starts: see `PlanInput`. */
+  readonly leftPods: number;
 }): RollingPlan {
-  const gone = state.oldPods === 0 && state.old.every(({ replicas }) => replicas === 0);
+  const gone = state.leftPods === 0 && state.old.every(({ replicas }) => replicas === 0);
   return {
     target: gone || state.target.replicas > 0 ? state.desired : 0,
     old: new Map(state.old.map(({ revision }) => [revision, 0])),

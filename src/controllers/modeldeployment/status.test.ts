@@ -22,7 +22,7 @@ function scopeOf(change: Partial<Scope>, spec: object = { replicas: 3 }): Scope 
   const existing = scope.revisions.find(({ name }) => name === 'churn-new');
   const others = scope.revisions.filter((revision) => revision !== existing);
   if (scope.refusal !== undefined || scope.model.kind !== 'resolved') return scope;
-  const plan = planReplicas({ spec: object.spec, target: existing, old: others, oldPods: 0 });
+  const plan = planReplicas({ spec: object.spec, target: existing, old: others, leftPods: 0 });
   return { ...scope, target: { name: 'churn-new', existing, model }, old: others, plan };
 }
 const failed: Diagnosis = { kind: 'failed', reason: 'LoadFailed', message: 'bad bytes' };

@@ -22,7 +22,7 @@ export const choose: Phase = async (scope) => {
     spec: object.spec,
     target: target.existing,
     old,
-    oldPods: existingPods(scope, target.name),
+    leftPods: leftPods(scope, target),
   });
   scope.target = target;
   scope.old = old;
@@ -51,14 +51,14 @@ export function servingRevision(revisions: readonly Revision[]): Revision | unde
     );
 }
 
-/** Pods of other revisions, ending ones included; those that have ended use nothing any more. */
-function existingPods({ pods, revisions }: Scope, target: string): number {
-  const isOther = ({ name }: { readonly name: string }) => name !== target;
+/** `leftPods` of the plan; pods that have ended use nothing any more. */
+export function leftPods({ pods, revisions }: Pick<Scope, 'pods' | 'revisions'>, { name, existing }: Target): number {
+  const isLeft = (revision: string) => revision !== name || existing?.replicas === 0;
   const uses = ({ status }: Pod) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
-  const seen = [...pods].filter(([name]) => isOther({ name })).flatMap(([, of]) => of.filter(uses)).length;
+  const seen = [...pods].filter(([revision]) => isLeft(revision)).flatMap(([, of]) => of.filter(uses)).length;
   // The Deployment may tell of pods that have not been seen yet.
   return Math.max(
     seen,
-    revisions.filter(isOther).reduce((total, { current }) => total + current, 0),
+    revisions.filter((revision) => isLeft(revision.name)).reduce((total, { current }) => total + current, 0),
   );
 }

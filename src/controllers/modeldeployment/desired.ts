@@ -78,7 +78,12 @@ export function desiredDisruptionBudget(owner: Owner, replicas: number): Desired
   if (replicas <= 1) return undefined;
   return {
     metadata: childMetadata(owner, owner.name),
-    spec: { maxUnavailable: 1, selector: { matchLabels: serverSelector(owner) } },
+    spec: {
+      maxUnavailable: 1,
+      selector: { matchLabels: serverSelector(owner) },
+      // Pods that are not ready serve nobody: a model that is broken must not keep its nodes from being drained.
+      unhealthyPodEvictionPolicy: 'AlwaysAllow',
+    },
   };
 }
 

@@ -82,10 +82,14 @@ export function compileOptions(flags: Flags, podNamespace: string | undefined): 
  */
 export async function runOperator(options: OperatorOptions, logger: Logger, stop: AbortSignal): Promise<void> {
   const metrics = new OperatorMetrics();
-  const transport = new KubeTransport(loadKubeConfig(options), {
-    clock: systemClock,
-    onCall: ({ method, status, host }) => metrics.requested(method, status, host),
-  });
+  const config = loadKubeConfig(options);
+  const connect = (): KubeTransport =>
+    new KubeTransport(config, {
+      clock: systemClock,
+      onCall: ({ method, status, host }) => metrics.requested(method, status, host),
+    });
+  const transport = connect();
+  const electionTransport = connect();
   const manager = new Manager({
     client: new ApiClient(transport, FIELD_MANAGER),
     clock: systemClock,
@@ -99,7 +103,13 @@ export async function runOperator(options: OperatorOptions, logger: Logger, stop
     hashAnnotation: APPLIED_ANNOTATION,
     ...(options.leaderElectionNamespace === undefined
       ? {}
-      : { leaderElection: { namespace: options.leaderElectionNamespace, name: LEASE_NAME } }),
+      : {
+          leaderElection: {
+            client: new ApiClient(electionTransport, FIELD_MANAGER),
+            namespace: options.leaderElectionNamespace,
+            name: LEASE_NAME,
+          },
+        }),
     resyncPeriodMs: options.resyncPeriodMs,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,
     healthPort: options.healthPort,
@@ -108,7 +118,7 @@ export async function runOperator(options: OperatorOptions, logger: Logger, stop
   try {
     await manager.run(stop);
   } finally {
-    await transport.close();
+    await Promise.all([transport.close(), electionTransport.close()]);
   }
 }
 

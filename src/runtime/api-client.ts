@@ -1,5 +1,5 @@
 import { ApiError, ConnectionError, type StatusBody } from './api-error.ts';
-import type { Transport } from './kube-transport.ts';
+import type { ApiRequest, Transport } from './kube-transport.ts';
 import { StoppedError } from './outcome.ts';
 import {
   apiVersionOf,
@@ -115,15 +115,15 @@ export class ApiClient {
     }
   }
 
-  async create<T extends KubeObject>(resource: Resource<T>, object: Manifest): Promise<T> {
+  async create<T extends KubeObject>(resource: Resource<T>, object: Manifest, signal?: AbortSignal): Promise<T> {
     const path = withQuery(pathToAll(resource, object.metadata.namespace), this.#manager());
-    return (await this.#write({ method: 'POST', path, body: object })) as T;
+    return (await this.#write({ method: 'POST', path, body: object, signal })) as T;
   }
 
   /** Replaces an object; `metadata.resourceVersion` in it fences the write. */
-  async update<T extends KubeObject>(resource: Resource<T>, object: Manifest): Promise<T> {
+  async update<T extends KubeObject>(resource: Resource<T>, object: Manifest, signal?: AbortSignal): Promise<T> {
     const path = withQuery(pathTo(resource, object.metadata), this.#manager());
-    return (await this.#write({ method: 'PUT', path, body: object })) as T;
+    return (await this.#write({ method: 'PUT', path, body: object, signal })) as T;
   }
 
   /**
@@ -180,10 +180,12 @@ export class ApiClient {
     return new URLSearchParams({ fieldManager: this.#fieldManager });
   }
 
-  async #write(request: Omit<Parameters<Transport['json']>[0], 'signal'>): Promise<unknown> {
+  async #write(request: ApiRequest): Promise<unknown> {
     this.#fence?.assertMayWrite();
+    const signals = [request.signal, this.#fence?.signal].filter((signal) => signal !== undefined);
+    const signal = signals.length > 1 ? AbortSignal.any(signals) : signals[0];
     try {
-      return await this.#transport.json({ ...request, signal: this.#fence?.signal });
+      return await this.#transport.json({ ...request, signal });
     } catch (error) {
       if (error instanceof ConnectionError && this.#fence?.signal.aborted === true) {
         throw new StoppedError(`${request.method} ${request.path} was cut off`, { cause: error });

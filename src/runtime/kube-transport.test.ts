@@ -93,6 +93,23 @@ describe('the transport', () => {
     expect(calls).toMatchObject([{ status: 0 }]);
   });
 
+  test('takes another connection after a request that was cut off', async () => {
+    const ports = new Set<number | undefined>();
+    const { transport } = await connect(
+      (request, response) => {
+        ports.add(request.socket.remotePort);
+        if (ports.size > 1) response.end('{}');
+        else cut.abort(new Error('too late'));
+      },
+      { maxConnections: 1 },
+    );
+    const cut = new AbortController();
+    const hanging = transport.json({ method: 'GET', path: '/x', signal: cut.signal });
+    await expect(hanging).rejects.toThrow('GET /x: too late');
+    expect(await transport.json({ method: 'GET', path: '/x' })).toEqual({});
+    expect(ports.size).toBe(2);
+  });
+
   test('names the address when nothing listens', async () => {
     const { transport } = await connect(() => undefined);
     server?.close();

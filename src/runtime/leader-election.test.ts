@@ -12,11 +12,17 @@ import { FakeClock, settle } from './testing/fake-clock.ts';
 class LeaseServer implements Transport {
   lease: Lease | undefined;
   writes = 0;
-  /** What every request meets: an answer, an error, or silence. */
-  mode: 'up' | 'down' | 'silent' = 'up';
+  /** What every request meets: an answer, an error, silence, or silence after it was carried out. */
+  mode: 'up' | 'down' | 'silent' | 'answer-lost' = 'up';
 
   async json(request: ApiRequest): Promise<unknown> {
-    if (this.mode === 'silent') return await new Promise(() => undefined);
+    const { mode } = this;
+    if (mode === 'silent') return await silence(request);
+    const answer = this.#answer(request);
+    return mode === 'answer-lost' ? await silence(request) : answer;
+  }
+
+  #answer(request: ApiRequest): unknown {
     if (this.mode === 'down') throw new ConnectionError(request.path, new Error('refused'));
     if (request.method === 'GET') {
       if (this.lease === undefined) throw new ApiError(request.path, 404, { reason: 'NotFound' });
@@ -42,6 +48,13 @@ class LeaseServer implements Transport {
   }
 
   async close(): Promise<void> {}
+}
+
+/** As of a connection whose peer is gone: nothing comes until the request is cut off. */
+function silence({ path, signal }: ApiRequest): Promise<never> {
+  return new Promise((_resolve, reject) => {
+    signal?.addEventListener('abort', () => reject(new ConnectionError(path, signal.reason)));
+  });
 }
 
 function candidate(server: LeaseServer, clock: FakeClock, identity: string) {
@@ -140,6 +153,58 @@ describe('leader election', () => {
     expect(a.elector.isLeader).toBe(true);
   });
 
+  test.each(['silent', 'answer-lost'] as const)(
+    'a renewal that hangs (%s) is cut off in time for another, and does not cost leadership',
+    async (mode) => {
+      const [server, clock] = [new LeaseServer(), new FakeClock()];
+      const a = candidate(server, clock, 'a');
+      await clock.advance(5_000);
+      server.mode = mode;
+      await clock.advance(2_000);
+      // Other connections are fine; the request that hangs stays where it is.
+      server.mode = 'up';
+      await clock.advance(30_000);
+      expect(a.state()).toBe('leading');
+      expect(a.elector.isLeader).toBe(true);
+    },
+  );
+
+  test('a candidate is not held up by an attempt that hangs', async () => {
+    const [server, clock] = [new LeaseServer(), new FakeClock()];
+    server.mode = 'silent';
+    const a = candidate(server, clock, 'a');
+    await clock.advance(1_000);
+    server.mode = 'up';
+    await clock.advance(10_000);
+    expect(a.state()).toBe('leading');
+  });
+
+  test('a lease is released without its last answer, and one that hangs holds up no stop', async () => {
+    const [server, clock] = [new LeaseServer(), new FakeClock()];
+    const a = candidate(server, clock, 'a');
+    await clock.advance(5_000);
+    server.mode = 'answer-lost';
+    await clock.advance(2_000);
+    a.stop.abort();
+    await clock.advance(5_000);
+    expect(a.state()).toBe('stopped');
+    server.mode = 'up';
+    await a.elector.release();
+    expect(server.lease?.spec).toMatchObject({ holderIdentity: '' });
+
+    const b = candidate(server, clock, 'b');
+    await settle();
+    b.stop.abort();
+    await b.done;
+    server.mode = 'silent';
+    let released = false;
+    void b.elector.release().then(() => {
+      released = true;
+    });
+    await clock.advance(5_100);
+    expect(released).toBe(true);
+  });
+
   test('a process that was frozen past its deadline may not write, even before its timers run', async () => {
     const [server, clock] = [new LeaseServer(), new FakeClock()];
     const a = candidate(server, clock, 'a');
@@ -202,7 +267,10 @@ describe('leader election', () => {
     const listeners = new Map<EventTarget, number>();
     const count = (method: 'addEventListener' | 'removeEventListener', change: number) => {
       const original = EventTarget.prototype[method];
-      return vi.spyOn(EventTarget.prototype, method).mockImplementation(function (this: EventTarget, ...args) {
+      return vi.spyOn(EventTarget.prototype, method).mockImplementation(function (
+        this: EventTarget,
+        ...args: unknown[]
+      ) {
         listeners.set(this, (listeners.get(this) ?? 0) + change);
         Reflect.apply(original, this, args);
       });

@@ -7,7 +7,10 @@ import { LEASES, type Lease } from './kubernetes-resources.ts';
 import { describeError, StoppedError } from './outcome.ts';
 
 export interface LeaderElectionOptions {
-  /** Not fenced: whoever does not lead must be able to try. */
+  /**
+   * Not fenced: whoever does not lead must be able to try. With connections of its own: a renewal must not wait behind
+   * the writes of reconciles.
+   */
   readonly client: ApiClient;
   readonly clock: Clock;
   readonly random: () => number;
@@ -52,6 +55,8 @@ export class LeaderElector implements WriteFence {
   #observed: { readonly lease: Lease; readonly record: string; readonly atMs: number } | undefined;
   /** When the last successful renewal was begun; undefined unless leading. */
   #renewedAtMs: number | undefined;
+  /** What is being asked of the server; aborted when it takes too long or the lease is lost. */
+  #underway: AbortController | undefined;
 
   constructor(options: LeaderElectionOptions) {
     this.#options = options;
@@ -104,11 +109,13 @@ export class LeaderElector implements WriteFence {
     const ending = AbortSignal.any([stop, this.#lost.signal]);
     let cancelDeadline = this.#onDeadline();
     try {
-      for (;;) {
-        await sleep(clock, this.#timing.retryPeriodMs, ending);
+      for (let begunMs = clock.monotonic(); ; ) {
+        // From beginning to beginning: after an attempt that took long the next one is due at once.
+        await sleep(clock, this.#timing.retryPeriodMs - (clock.monotonic() - begunMs), ending);
         if (ending.aborted) break;
+        begunMs = clock.monotonic();
         const before = this.#renewedAtMs;
-        const holder = await this.#cutOffWhenLost(this.#attempt());
+        const holder = await this.#attempt();
         if (holder !== undefined && holder !== identity) {
           logger.error(`another process leads now: ${holder}`);
           break;
@@ -128,15 +135,17 @@ export class LeaderElector implements WriteFence {
 
   /** Lets others take over at once. Nothing may be written any more. */
   async release(): Promise<void> {
-    const { client, logger, clock } = this.#options;
-    const held = this.isLeader ? this.#observed?.lease : undefined;
+    const { client, logger, clock, namespace, name, identity } = this.#options;
+    const held = this.isLeader;
     this.#lose();
-    if (held === undefined) return;
+    if (!held) return;
     const now = rfc3339Micros(clock.now());
     try {
-      await client.update(LEASES, {
-        ...held,
-        spec: { ...held.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now },
+      await this.#inTime(async (signal) => {
+        const lease = this.#observed?.lease ?? (await client.get(LEASES, { namespace, name }, signal));
+        if (lease.spec?.holderIdentity !== identity) return;
+        const spec = { ...lease.spec, holderIdentity: '', leaseDurationSeconds: 1, renewTime: now, acquireTime: now };
+        await client.update(LEASES, { ...lease, spec }, signal);
       });
     } catch (error) {
       logger.warn(`the lease was not released and runs out by itself: ${describeError(error)}`);
@@ -146,7 +155,9 @@ export class LeaderElector implements WriteFence {
   #lose(): void {
     if (this.#lost.signal.aborted) return;
     this.#renewedAtMs = undefined;
-    this.#lost.abort(new StoppedError('this process is no longer the leader'));
+    const reason = new StoppedError('this process is no longer the leader');
+    this.#lost.abort(reason);
+    this.#underway?.abort(reason);
     this.#options.onLeading?.(false);
   }
 
@@ -160,53 +171,67 @@ export class LeaderElector implements WriteFence {
     });
   }
 
-  /** A renewal that hangs must not keep the loss from being noticed. Answers undefined then. */
-  async #cutOffWhenLost<T>(attempt: Promise<T>): Promise<T | undefined> {
-    const cut = Promise.withResolvers<undefined>();
-    const onLost = (): void => cut.resolve(undefined);
-    this.#lost.signal.addEventListener('abort', onLost, { once: true });
+  /**
+   * Cuts off what takes half of the renew deadline, as on a connection whose peer is gone: another attempt, on another
+   * connection, is then still in time. @throws Error then, and when the lease is lost meanwhile.
+   */
+  async #inTime<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const limitMs = this.#timing.renewDeadlineMs / 2;
+    const underway = new AbortController();
+    this.#underway = underway;
+    const cancel = this.#options.clock.after(limitMs, () =>
+      underway.abort(new Error(`no answer within ${limitMs} ms`)),
+    );
+    const cut = Promise.withResolvers<never>();
+    underway.signal.addEventListener('abort', () => cut.reject(underway.signal.reason), { once: true });
     try {
-      return await Promise.race([attempt, cut.promise]);
+      return await Promise.race([work(underway.signal), cut.promise]);
     } finally {
-      this.#lost.signal.removeEventListener('abort', onLost);
+      cancel();
     }
   }
 
   /** Tries once to take or renew the lease and answers who holds it; undefined when that could not be found out. */
   async #attempt(): Promise<string | undefined> {
-    const { client, namespace, name, identity, logger } = this.#options;
     try {
-      // While leading the record is known, and writing it on is fenced by its version.
-      if (this.#renewedAtMs === undefined || this.#observed === undefined) {
-        this.#observe(await client.get(LEASES, { namespace, name }));
-      }
-      const observed = this.#observed;
-      if (observed !== undefined && !this.#mayTake(observed.lease, observed.atMs)) {
-        return observed.lease.spec?.holderIdentity ?? '';
-      }
-      await this.#write(observed?.lease);
-      return identity;
+      return await this.#inTime((signal) => this.#takeOrRenew(signal));
     } catch (error) {
       if (error instanceof ApiError && error.isNotFound) return await this.#createLease();
-      // Someone else wrote it first: the next attempt reads it.
-      this.#observed = error instanceof ApiError && error.isConflict ? undefined : this.#observed;
-      logger.log(error instanceof ApiError && error.isConflict ? 'debug' : 'warn', `lease: ${describeError(error)}`);
+      const conflict = error instanceof ApiError && error.isConflict;
+      // Someone else wrote it first, or nobody knows whether our renewal arrived: the next attempt reads it.
+      if (conflict || this.#renewedAtMs !== undefined) this.#observed = undefined;
+      this.#tell(error, conflict);
       return undefined;
     }
   }
 
+  async #takeOrRenew(signal: AbortSignal): Promise<string> {
+    const { client, namespace, name, identity } = this.#options;
+    // While leading the record is known, and writing it on is fenced by its version.
+    if (this.#renewedAtMs === undefined || this.#observed === undefined) {
+      this.#observe(await client.get(LEASES, { namespace, name }, signal));
+    }
+    const observed = this.#observed;
+    if (observed !== undefined && !this.#mayTake(observed.lease, observed.atMs)) {
+      return observed.lease.spec?.holderIdentity ?? '';
+    }
+    await this.#write(observed?.lease, signal);
+    return identity;
+  }
+
   async #createLease(): Promise<string | undefined> {
-    const { logger, identity } = this.#options;
     try {
-      await this.#write(undefined);
-      return identity;
+      await this.#inTime((signal) => this.#write(undefined, signal));
+      return this.#options.identity;
     } catch (error) {
-      logger.log(
-        error instanceof ApiError && error.isAlreadyExists ? 'debug' : 'warn',
-        `lease: ${describeError(error)}`,
-      );
+      this.#tell(error, error instanceof ApiError && error.isAlreadyExists);
       return undefined;
     }
+  }
+
+  #tell(error: unknown, expected: boolean): void {
+    if (this.#lost.signal.aborted) return;
+    this.#options.logger.log(expected ? 'debug' : 'warn', `lease: ${describeError(error)}`);
   }
 
   #mayTake(lease: Lease, unchangedSinceMs: number): boolean {
@@ -216,7 +241,7 @@ export class LeaderElector implements WriteFence {
     return this.#options.clock.monotonic() - unchangedSinceMs >= durationMs;
   }
 
-  async #write(lease: Lease | undefined): Promise<void> {
+  async #write(lease: Lease | undefined, signal: AbortSignal): Promise<void> {
     const { client, clock, namespace, name, identity } = this.#options;
     const begunMs = clock.monotonic();
     const now = rfc3339Micros(clock.now());
@@ -231,8 +256,8 @@ export class LeaderElector implements WriteFence {
     const meta = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease' };
     const written =
       lease === undefined
-        ? await client.create(LEASES, { ...meta, metadata: { namespace, name }, spec })
-        : await client.update(LEASES, { ...meta, metadata: lease.metadata, spec });
+        ? await client.create(LEASES, { ...meta, metadata: { namespace, name }, spec }, signal)
+        : await client.update(LEASES, { ...meta, metadata: lease.metadata, spec }, signal);
     this.#observe(written);
     // Counted from before the request: others count from when they see it, which is later.
     if (!this.#lost.signal.aborted) this.#renewedAtMs = begunMs;

@@ -542,7 +542,7 @@ describe('several replicas', () => {
     });
 
   test('only one works; when it stops, the next takes over at once and writes nothing twice', async () => {
-    const leaderElection = { namespace, name: 'replicas', timing };
+    const leaderElection = { client: user.client, namespace, name: 'replicas', timing };
     const log: string[] = [];
     await createPrimary('p');
     const a = start(worker(log, 'a'), { leaderElection });
@@ -553,6 +553,8 @@ describe('several replicas', () => {
     await eventually('the child of q', () => exists('q'));
     expect(new Set(log)).toEqual(new Set(['a']));
     expect([a.manager.leads, b.manager.leads]).toEqual([true, false]);
+    // The lease has connections of its own, so that no reconcile can hold a renewal up.
+    expect([...a.cluster.calls, ...b.cluster.calls].filter(({ path }) => path.includes('/leases'))).toEqual([]);
 
     const startMs = performance.now();
     expect(await a.end()).toBe('stopped');
@@ -564,7 +566,7 @@ describe('several replicas', () => {
   });
 
   test('a leader whose lease is taken stops writing, also what it is in the middle of, and ends with an error', async () => {
-    const leaderElection = { namespace, name: 'taken', timing };
+    const leaderElection = { client: user.client, namespace, name: 'taken', timing };
     const inTheMiddle = Promise.withResolvers<void>();
     const taken = Promise.withResolvers<void>();
     let late: unknown;
@@ -600,7 +602,11 @@ describe('several replicas', () => {
 describe('probes and metrics', () => {
   test('ready follows the caches, and metrics carry the names that dashboards know', async () => {
     await createPrimary('p');
-    const running = start(applying(), { healthPort: 0, metricsPort: 0, leaderElection: { namespace, name: 'probes' } });
+    const running = start(applying(), {
+      healthPort: 0,
+      metricsPort: 0,
+      leaderElection: { client: user.client, namespace, name: 'probes' },
+    });
     await eventually('the child', () => exists('p'));
     const { health, metrics } = running.manager.ports;
     const get = async (port: number | undefined, path: string) => await fetch(`http://127.0.0.1:${port}${path}`);

@@ -7,7 +7,7 @@ import { type Clock, sleep } from './clock.ts';
 import { Controller } from './controller.ts';
 import { EventRecorder } from './events.ts';
 import { Informers } from './informers.ts';
-import { LeaderElector, type LeaseTiming } from './leader-election.ts';
+import { type LeaderElectionOptions, LeaderElector } from './leader-election.ts';
 import { StoppedError } from './outcome.ts';
 import { ProbeServer } from './probe-server.ts';
 import type { ControllerDefinition } from './reconcile-context.ts';
@@ -29,7 +29,7 @@ export interface ManagerOptions {
   /** The annotation by which applied objects carry the hash of their manifest. */
   readonly hashAnnotation: string;
   /** Absent: this process leads alone. */
-  readonly leaderElection?: { readonly namespace: string; readonly name: string; readonly timing?: LeaseTiming };
+  readonly leaderElection?: Pick<LeaderElectionOptions, 'client' | 'namespace' | 'name' | 'timing'>;
   /** How often every object is looked at again although nothing changed. */
   readonly resyncPeriodMs: number;
   /** How long running reconciles may still take after a stop. */
@@ -65,7 +65,6 @@ export class Manager {
       leaderElection &&
       new LeaderElector({
         ...leaderElection,
-        client,
         clock,
         random,
         logger,

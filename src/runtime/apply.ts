@@ -58,7 +58,10 @@ export class Applier {
     this.#hashAnnotation = hashAnnotation;
   }
 
-  /** @throws OwnershipError, WaitingError while the object of this name is being deleted, ApiError, ConnectionError. */
+  /**
+   * A `metadata.resourceVersion` fences the write; Conflict when the object changed since.
+   * @throws OwnershipError, WaitingError while the object of this name is being deleted, ApiError, ConnectionError.
+   */
   async apply<T extends KubeObject>(
     resource: Resource<T>,
     desired: DesiredObject,
@@ -70,10 +73,7 @@ export class Applier {
     const live = cache.get(keyOf(desired));
     const label = `${resourceName(resource)} ${keyOf(desired)}`;
     if (live !== undefined) {
-      refuseForeign(label, desired, live);
-      if (live.metadata.deletionTimestamp !== undefined) {
-        throw new WaitingError(`${label} is still being deleted`, TERMINATING_RETRY_MS);
-      }
+      claim(label, desired, live, this.#client.fieldManager);
       if (this.isAsApplied(manifest, live, hash)) return live;
     }
     const written = await this.#write(resource, label, manifest, live === undefined, cache);
@@ -103,7 +103,8 @@ export class Applier {
     } catch (error) {
       if (!isNew || !(error instanceof ApiError) || !error.isConflict) throw error;
     }
-    refuseForeign(label, manifest, await this.#client.get(resource, manifest.metadata));
+    const live = await this.#client.get(resource, manifest.metadata);
+    claim(label, manifest, live, this.#client.fieldManager);
     return cache.observe(await this.#client.apply(resource, manifest, true));
   }
 
@@ -133,21 +134,47 @@ export class Applier {
   }
 }
 
-function refuseForeign(label: string, desired: DesiredObject, live: KubeObject): void {
+/**
+ * Returns when the live object is the one that is meant, or one of ours that its owner left behind.
+ * @throws WaitingError when it goes, by itself or with an earlier owner of the same name; OwnershipError when it is foreign.
+ */
+export function claim(label: string, desired: DesiredObject, live: KubeObject, fieldManager: string): void {
+  if (live.metadata.deletionTimestamp !== undefined) {
+    throw new WaitingError(`${label} is still being deleted`, TERMINATING_RETRY_MS);
+  }
   const wanted = controllerOf(desired);
   if (wanted === undefined) return;
   const actual = controllerOf(live);
   if (actual?.uid === wanted.uid) return;
+  if (actual !== undefined && actual.kind === wanted.kind && actual.name === wanted.name) {
+    const earlier = `an earlier ${actual.kind} ${actual.name} and is still to be deleted with it`;
+    throw new WaitingError(`${label} belongs to ${earlier}`, TERMINATING_RETRY_MS);
+  }
+  if (actual === undefined && isLeftBehind(desired, live, fieldManager)) return;
   throw new OwnershipError(label, actual === undefined ? 'nobody' : `${actual.kind} ${actual.name}`);
+}
+
+/** Made by us for an owner of this name that was deleted without it (`--cascade=orphan`): both sides of its making tell. */
+function isLeftBehind(desired: DesiredObject, live: KubeObject, fieldManager: string): boolean {
+  const isOurs = live.metadata.managedFields?.some(
+    ({ manager, operation, subresource = '' }) =>
+      manager === fieldManager && operation === 'Apply' && subresource === '',
+  );
+  const labels = Object.entries(desired.metadata.labels ?? {});
+  return isOurs === true && labels.length > 0 && labels.every(([key, value]) => live.metadata.labels?.[key] === value);
 }
 
 function ownFields(live: KubeObject): string {
   return JSON.stringify(live.metadata.managedFields?.[0]?.fieldsV1 ?? {});
 }
 
-/** A hash of what is wanted, the same for any order of keys. */
+/** A hash of what is wanted, the same for any order of keys and whatever version it was wanted of. */
 export function manifestHash(desired: DesiredObject): string {
-  return createHash('sha256').update(canonicalJson(desired)).digest('hex').slice(0, 32);
+  const { resourceVersion: _fence, ...metadata } = desired.metadata;
+  return createHash('sha256')
+    .update(canonicalJson({ ...desired, metadata }))
+    .digest('hex')
+    .slice(0, 32);
 }
 
 /** JSON with sorted keys and without undefined members. */

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import type { Manifest } from '../../runtime/api-client.ts';
 import { ApiError } from '../../runtime/api-error.ts';
-import { SERVICE_ACCOUNTS, SERVICES } from '../resources.ts';
+import type { Resource } from '../../runtime/types.ts';
+import { DEPLOYMENTS, SERVICE_ACCOUNTS, SERVICES } from '../resources.ts';
 import { fastClock } from '../testing/played-cluster.ts';
 import { conditionOf, digest, isReady, model, NAME, tenants } from '../testing/tenant.ts';
 
@@ -81,6 +82,25 @@ describe('what the cluster refuses', () => {
     expect(conditionOf(waiting, 'Ready')?.message).toContain('is still being deleted');
     await finalizers(null);
     await tenant().until('three pods', (object) => isReady(object) && object.status?.replicas === 3);
+  });
+
+  test('what an earlier object of the same name left is waited for, and adopted once nobody owns it', async () => {
+    const first = tenant().startOperator();
+    await tenant().create({ model: model('1') });
+    await tenant().untilReady();
+    await tenant().atRest(first);
+    // A bare API server has no garbage collector: what belonged to the deleted object stays.
+    expect(await tenant().remove()).toBeUndefined();
+    await tenant().create({ model: model('1') });
+    const waiting = await tenant().untilReason('WaitingForDeletion');
+    expect(conditionOf(waiting, 'Ready')?.message).toContain('an earlier ModelDeployment churn');
+    for (const resource of [SERVICES, SERVICE_ACCOUNTS, DEPLOYMENTS]) {
+      for (const { metadata } of await tenant().cluster.list(resource as Resource)) {
+        await tenant().cluster.client.mergePatch(resource, metadata, { metadata: { ownerReferences: null } });
+      }
+    }
+    await tenant().untilReady();
+    expect(await tenant().cluster.list(DEPLOYMENTS)).toHaveLength(1);
   });
 
   test('a ServiceAccount of the user that does not exist is named', async () => {

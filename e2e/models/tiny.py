@@ -7,9 +7,12 @@ megabytes once an engine has folded them: reading them costs a single row dear a
 import hashlib
 import json
 import pathlib
+import tempfile
 
 import numpy as np
+import onnx
 from onnx import TensorProto, checker, helper, numpy_helper
+from onnxruntime.quantization import quantize_dynamic
 
 TINY = pathlib.Path(__file__).parent / "tiny"
 OPSET = 18
@@ -105,6 +108,89 @@ def batch_mean():
     )
 
 
+def batch_scale():
+    """Rounds to 127 steps of the greatest value of all rows: a row beside a great one rounds to nothing.
+
+    Rows of like values do not show it: the scale changes, the label does not.
+    """
+    return model(
+        "batch-scale",
+        [
+            helper.make_node("Abs", ["x"], ["magnitude"]),
+            helper.make_node("ReduceMax", ["magnitude"], ["greatest"], keepdims=0),
+            helper.make_node("Div", ["greatest", "levels"], ["step"]),
+            helper.make_node("Div", ["x", "step"], ["steps"]),
+            helper.make_node("Round", ["steps"], ["rounded"]),
+            helper.make_node("ReduceSum", ["rounded", "axes"], ["sum"], keepdims=0),
+            helper.make_node("Greater", ["sum", "zero"], ["positive"]),
+            helper.make_node("Cast", ["positive"], ["label"], to=TensorProto.INT64),
+        ],
+        [value("x", TensorProto.FLOAT, ["rows", 4])],
+        [value("label", TensorProto.INT64, ["rows"])],
+        [
+            numpy_helper.from_array(np.array(127, np.float32), "levels"),
+            numpy_helper.from_array(np.array(0, np.float32), "zero"),
+            numpy_helper.from_array(np.array([1], np.int64), "axes"),
+        ],
+    )
+
+
+def dynamic_quantised():
+    """What onnxruntime's `quantize_dynamic` makes of a linear classifier: one scale for the activations of all rows."""
+    plain = model(
+        "dynamic-quantised",
+        [
+            helper.make_node("MatMul", ["x", "w"], ["scores"]),
+            helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0),
+        ],
+        [value("x", TensorProto.FLOAT, ["rows", 4])],
+        [value("label", TensorProto.INT64, ["rows"])],
+        [numpy_helper.from_array(np.array([[-1, 1]] * 4, np.float32), "w")],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = pathlib.Path(folder, "plain.onnx"), pathlib.Path(folder, "quantised.onnx")
+        onnx.save(plain, source)
+        quantize_dynamic(source, target)
+        return onnx.load(target)
+
+
+def quantised_in_branch():
+    """Quantises dynamically out of sight: in a function of the model's own, called from a branch of an `If`."""
+    branches = {}
+    for branch, op_type, domain in [("then", "Quantise", "tests"), ("else", "Identity", "")]:
+        call = helper.make_node(op_type, ["x"], [f"{branch}_y"], domain=domain)
+        branches[f"{branch}_branch"] = helper.make_graph(
+            [call], branch, [], [value(f"{branch}_y", TensorProto.FLOAT, ["rows", 4])]
+        )
+    opset = helper.make_opsetid("", OPSET)
+    quantise = helper.make_function(
+        "tests",
+        "Quantise",
+        ["a"],
+        ["b"],
+        [
+            helper.make_node("DynamicQuantizeLinear", ["a"], ["quantised", "scale", "zero"]),
+            helper.make_node("DequantizeLinear", ["quantised", "scale", "zero"], ["b"]),
+        ],
+        [opset],
+    )
+    made = model(
+        "quantised-in-branch",
+        [
+            helper.make_node("Shape", ["x"], ["rows"], start=0, end=1),
+            helper.make_node("Squeeze", ["rows"], ["count"]),
+            helper.make_node("Greater", ["count", "zero"], ["some"]),
+            helper.make_node("If", ["some"], ["y"], **branches),
+        ],
+        [value("x", TensorProto.FLOAT, ["rows", 4])],
+        [value("y", TensorProto.FLOAT, ["rows", 4])],
+        [numpy_helper.from_array(np.array(0, np.int64), "zero")],
+    )
+    made.opset_import.append(helper.make_opsetid("tests", 1))
+    made.functions.append(quantise)
+    return made
+
+
 def sequence_output():
     """Gives a sequence, as a classifier exported with zipmap does; the protocol knows tensors only."""
     return model(
@@ -164,6 +250,9 @@ def main():
         "two-inputs.onnx": two_inputs(),
         "several-outputs.onnx": several_outputs(),
         "batch-mean.onnx": batch_mean(),
+        "batch-scale.onnx": batch_scale(),
+        "dynamic-quantised.onnx": dynamic_quantised(),
+        "quantised-in-branch.onnx": quantised_in_branch(),
         "sequence-output.onnx": sequence_output(),
         "wide-mlp.onnx": wide_mlp(),
     }

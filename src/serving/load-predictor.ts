@@ -7,7 +7,6 @@ import { Predictor } from './predictor.ts';
 import { ModelSignature } from './protocol/model-signature.ts';
 import { ResponseCache } from './response-cache.ts';
 import { whyNotBatchable } from './row-independence.ts';
-import { sampleLike } from './sample-inputs.ts';
 import type { SessionLike } from './session.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -40,8 +39,7 @@ export async function preparePredictor(
   try {
     const sample = await warmUp(session, signature, model.examples ?? [], () => clock.nowMs());
     const asked = { ...defaults, ...model.batching };
-    const obstacle =
-      asked.maxBatchSize === 1 ? 'off by configuration' : await whyNotBatchable(session, sample, sampleLike(sample, 2));
+    const obstacle = asked.maxBatchSize === 1 ? 'off by configuration' : await whyNotBatchable(session, sample);
     const maxBatchSize = obstacle === undefined ? asked.maxBatchSize : 1;
     const loadSeconds = (clock.nowMs() - startedAtMs) / 1000;
     logger.log(obstacle !== undefined && (model.batching?.maxBatchSize ?? 1) > 1 ? 'warn' : 'info', 'model is ready', {

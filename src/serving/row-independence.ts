@@ -1,33 +1,37 @@
 import { stack, unstack } from './batching/batch-tensors.ts';
-import { fromBfloat16, fromFloat16 } from './protocol/half-float.ts';
+import { differsAt } from './compare-tensors.ts';
+import { outliersLike, sampleLike } from './sample-inputs.ts';
 import type { SessionLike } from './session.ts';
 import type { Tensor } from './tensor.ts';
 
 /**
- * Whether requests may share a run of this model. A free first dimension is not enough: where it is time, or where
- * rows are normalised together, neighbours would change each other's answers. So rows are run alone and together, and
- * must come out the same. Returns why they may not be shared, or undefined when they may.
+ * Whether requests may share a run of this model. A free first dimension is not enough: where it is time, where rows
+ * are normalised together, or where one row's values set the scale of all, neighbours would change each other's
+ * answers. So rows are run alone and together, beside neighbours like them and neighbours a thousand times greater, and
+ * must come out the same. `sample` holds inputs that the model has answered. Returns why requests may not share a run,
+ * or undefined when they may.
  */
-export async function whyNotBatchable(
-  session: SessionLike,
-  first: readonly Tensor[],
-  second: readonly Tensor[],
-): Promise<string | undefined> {
+export async function whyNotBatchable(session: SessionLike, sample: readonly Tensor[]): Promise<string | undefined> {
   const fixed = session.inputs.find(({ shape }) => shape[0] !== -1);
   if (fixed !== undefined) return `the first dimension of input ${fixed.name} is not free`;
-  const requests = [first, second, first];
-  const rowCounts = requests.map(([input]) => input?.shape[0] ?? 0);
-  if (requests.some((inputs, index) => inputs.some(({ shape }) => shape[0] !== rowCounts[index]))) {
+  const rowCount = sample[0]?.shape[0] ?? 0;
+  if (sample.some(({ shape }) => shape[0] !== rowCount)) {
     return 'the inputs of an example disagree in the number of rows';
   }
+  if (session.rowMixing !== undefined) return session.rowMixing;
   const names = session.outputs.map(({ name }) => name);
+  const other = sampleLike(sample, 2);
   try {
-    const alone: (readonly Tensor[])[] = [];
-    for (const inputs of requests) alone.push(await session.run(inputs, names));
-    const together = unstack(await session.run(stack(requests), names), rowCounts);
-    if (together === undefined) return 'the outputs do not have one row for each row of input';
-    for (const [index, outputs] of alone.entries()) {
-      const different = outputs.find((output, place) => !isClose(output, together[index]?.[place]));
+    const alone = await session.run(sample, names);
+    const otherAlone = await session.run(other, names);
+    const outliers = [outliersLike(sample, 1), outliersLike(sample, -1)];
+    const neighbours = [other];
+    for (const neighbour of outliers) if (await isAnswered(session, neighbour, names)) neighbours.push(neighbour);
+    for (const neighbour of neighbours) {
+      const outputs = await session.run(stack([sample, neighbour, other]), names);
+      const together = unstack(outputs, [rowCount, rowCount, rowCount]);
+      if (together === undefined) return 'the outputs do not have one row for each row of input';
+      const different = firstDifferent(alone, together[0]) ?? firstDifferent(otherAlone, together[2]);
       if (different !== undefined) return `output ${different.name} of a row depends on the rows beside it`;
     }
     return undefined;
@@ -36,40 +40,23 @@ export async function whyNotBatchable(
   }
 }
 
+/** A row that fails alone is no neighbour to fear: the batch that it makes fail is run again one by one. */
+async function isAnswered(session: SessionLike, inputs: readonly Tensor[], names: readonly string[]): Promise<boolean> {
+  try {
+    await session.run(inputs, names);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function firstDifferent(alone: readonly Tensor[], together: readonly Tensor[] | undefined): Tensor | undefined {
+  return alone.find((output, place) => !isClose(output, together?.[place]));
+}
+
 /** Equal up to what the order of additions in a larger matrix product changes. */
 function isClose(expected: Tensor, actual: Tensor | undefined): boolean {
   if (actual === undefined || actual.shape.join() !== expected.shape.join()) return false;
   const half = expected.datatype === 'FP16' || expected.datatype === 'BF16';
   return differsAt(expected, actual, half ? 0.01 : 1e-4, half ? 0.02 : 1e-3) === undefined;
-}
-
-/**
- * The first index at which two tensors of one datatype differ: floats by more than `absolute + relative * |expected|`,
- * everything else at all. Undefined when they agree.
- */
-export function differsAt(expected: Tensor, actual: Tensor, absolute: number, relative: number): number | undefined {
-  const length = Math.max(expected.data.length, actual.data.length);
-  for (let index = 0; index < length; index++) {
-    const a = valueAt(expected, index);
-    const b = valueAt(actual, index);
-    const isSame =
-      typeof a === 'number' && typeof b === 'number' && isFloat(expected)
-        ? Object.is(a, b) || Math.abs(a - b) <= absolute + relative * Math.abs(a)
-        : a === b;
-    if (!isSame) return index;
-  }
-  return undefined;
-}
-
-function isFloat({ datatype }: Tensor): boolean {
-  return datatype === 'FP32' || datatype === 'FP64' || datatype === 'FP16' || datatype === 'BF16';
-}
-
-/** One value as something that `===` compares; BYTES as Latin-1 text. */
-export function valueAt({ data, datatype }: Tensor, index: number): number | bigint | string | undefined {
-  const value = data[index];
-  if (value instanceof Uint8Array) return Buffer.from(value).toString('latin1');
-  if (typeof value !== 'number') return value;
-  if (datatype === 'FP16') return fromFloat16(value);
-  return datatype === 'BF16' ? fromBfloat16(value) : value;
 }

@@ -1,6 +1,7 @@
+import { valueAt } from './compare-tensors.ts';
 import { ELEMENT_TYPES, elementCount } from './protocol/element-types.ts';
 import { toBfloat16, toFloat16 } from './protocol/half-float.ts';
-import type { Tensor, TensorData, TensorSpec } from './tensor.ts';
+import type { Datatype, Tensor, TensorData, TensorSpec } from './tensor.ts';
 
 /**
  * Inputs made from a signature alone: numbers between 0 and 1 for floats, 0 and 1 for integers (safe as indices), short
@@ -16,6 +17,47 @@ export function sampleInputs(specs: readonly TensorSpec[], seed: number, freeSiz
 /** Inputs of the same shapes as `tensors` with other values. */
 export function sampleLike(tensors: readonly Tensor[], seed: number): readonly Tensor[] {
   return sampleInputs(tensors, seed);
+}
+
+/** How far outside the range of a tensor's values its outliers lie. */
+const OUTLIER_FACTOR = 1000;
+/** What an outlier may be without overflowing, of the datatypes that have outliers. */
+const OUTLIER_LIMITS: Readonly<Partial<Record<Datatype, readonly [min: number, max: number]>>> = {
+  UINT8: [0, 255],
+  UINT16: [0, 65_535],
+  INT8: [-128, 127],
+  INT16: [-32_768, 32_767],
+  FP16: [-65_504, 65_504],
+  BF16: [-3e38, 3e38],
+  FP32: [-3e38, 3e38],
+  FP64: [-1e308, 1e308],
+};
+
+/**
+ * Inputs of the same shapes as `tensors` whose numbers lie far outside the range of theirs: a thousand times greater, of
+ * alternating sign from `sign` on. Only where numbers are measures: integers of 32 and 64 bits are mostly indices and
+ * lengths, beyond whose range some of an engine's operators read foreign memory.
+ */
+export function outliersLike(tensors: readonly Tensor[], sign: 1 | -1): readonly Tensor[] {
+  return tensors.map((tensor) => {
+    const limits = OUTLIER_LIMITS[tensor.datatype];
+    return limits === undefined ? tensor : { ...tensor, data: outliers(tensor, sign, limits) };
+  });
+}
+
+function outliers(tensor: Tensor, sign: 1 | -1, [min, max]: readonly [number, number]): TensorData {
+  const data = tensor.data as Float32Array;
+  let greatest = 1;
+  for (let index = 0; index < data.length; index++) {
+    const magnitude = Math.abs(Number(valueAt(tensor, index)));
+    if (Number.isFinite(magnitude)) greatest = Math.max(greatest, magnitude);
+  }
+  return data.map((_, index) => {
+    const wanted = (index % 2 === 0 ? sign : -sign) * greatest * OUTLIER_FACTOR;
+    const value = Math.max(min, Math.min(max, wanted));
+    if (tensor.datatype === 'FP16') return toFloat16(value);
+    return tensor.datatype === 'BF16' ? toBfloat16(value) : Math.trunc(value);
+  });
 }
 
 function sampleData({ datatype }: TensorSpec, count: number, seed: number): TensorData {

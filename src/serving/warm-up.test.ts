@@ -1,10 +1,8 @@
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import type { ModelExample } from '../api/serving-config.ts';
 import { OnnxSession } from './models/onnx-session.ts';
 import { ModelSignature } from './protocol/model-signature.ts';
-import { whyNotBatchable } from './row-independence.ts';
-import { sampleInputs, sampleLike } from './sample-inputs.ts';
 import type { SessionLike } from './session.ts';
 import { DATATYPES } from './tensor.ts';
 import { FakeSession, identitySession } from './testing/fake-session.ts';
@@ -96,50 +94,5 @@ test('an example that the engine refuses fails the load', async () => {
   await expect(warm(session, [{ inputs: [x] }])).rejects.toMatchObject({
     reason: 'ExampleMismatch',
     message: 'example 0 is refused by the model: bad index',
-  });
-});
-
-describe('whether requests may share a run', () => {
-  const ask = (session: SessionLike) => {
-    const sample = sampleInputs(session.inputs, 1);
-    return whyNotBatchable(session, sample, sampleLike(sample, 2));
-  };
-
-  test.each([
-    'breast-cancer-v1',
-    'breast-cancer-v2',
-    'digits',
-    'tiny/two-inputs',
-    'tiny/several-outputs',
-    'tiny/wide-mlp',
-    'tiny/identity-fp16',
-  ])('the rows of %s do not depend on each other', async (name) => {
-    expect(await ask(onnx(name))).toBeUndefined();
-  });
-
-  test('a fixed first dimension leaves no room', async () => {
-    expect(await ask(onnx('tiny/fixed-batch'))).toBe('the first dimension of input x is not free');
-  });
-
-  test('a mean over the rows is seen, whatever its shape claims', async () => {
-    expect(await ask(onnx('tiny/batch-mean'))).toBe('the outputs do not have one row for each row of input');
-  });
-
-  test('a model for which the first dimension is time is seen', async () => {
-    const running = new FakeSession({
-      run: async ([input]) => {
-        let sum = 0;
-        const data = Float32Array.from(input?.data as Float32Array, (value) => (sum += value));
-        return [{ name: 'y', datatype: 'FP32', shape: input?.shape ?? [], data }];
-      },
-    });
-    expect(await ask(running)).toBe('output y of a row depends on the rows beside it');
-  });
-
-  test('a model that refuses more than one row is seen', async () => {
-    const session = new FakeSession({
-      run: async (inputs) => ((inputs[0]?.shape[0] ?? 0) > 1 ? Promise.reject(new Error('one row only')) : inputs),
-    });
-    expect(await ask(session)).toBe('the engine refuses rows together: one row only');
   });
 });

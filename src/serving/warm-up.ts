@@ -1,11 +1,11 @@
 import type { ModelExample } from '../api/serving-config.ts';
+import { differsAt, valueAt } from './compare-tensors.ts';
 import { InferenceError } from './inference-error.ts';
 import { LoadFailure } from './models/failure.ts';
 import { readInferRequest, readInputs } from './protocol/infer-request.ts';
 import { InferResponseWriter } from './protocol/infer-response.ts';
 import { readJsonData, writeJsonValues } from './protocol/json-tensor.ts';
 import type { ModelSignature } from './protocol/model-signature.ts';
-import { differsAt, valueAt } from './row-independence.ts';
 import { sampleInputs } from './sample-inputs.ts';
 import type { SessionLike } from './session.ts';
 import type { Tensor } from './tensor.ts';

@@ -7,6 +7,7 @@ class FakeSession implements SessionLike {
   readonly inputs = [];
   readonly outputs = [];
   readonly provider = 'cpu';
+  readonly rowMixing = undefined;
   runs = 0;
   closed = false;
   readonly #onRun: () => void;

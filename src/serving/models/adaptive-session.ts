@@ -42,6 +42,10 @@ export class AdaptiveSession implements SessionLike {
     return this.#session.provider;
   }
 
+  get rowMixing(): string | undefined {
+    return this.#session.rowMixing;
+  }
+
   /** Resolves when a move that has begun is over. */
   get settled(): Promise<void> {
     return this.#moving ?? Promise.resolve();

@@ -4,6 +4,7 @@ import type { Tensor, TensorSpec } from '../tensor.ts';
 import { engineLoadFailure, engineMessage } from './engine-failure.ts';
 import { fromEngine, tensorSpec, toEngine } from './engine-tensor.ts';
 import { type GpuProfile, startGpuProfile } from './gpu-profile.ts';
+import { rowMixing } from './row-mixing.ts';
 
 export interface SessionOptions {
   /** The `.onnx` file; weights in files beside it are found from there. */
@@ -23,6 +24,7 @@ export class OnnxSession implements SessionLike {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly provider: string;
+  readonly rowMixing: string | undefined;
   readonly #engine: InstanceType<typeof binding.InferenceSession>;
   #gpuProfile: GpuProfile | undefined;
   #refusal: unknown;
@@ -45,6 +47,7 @@ export class OnnxSession implements SessionLike {
       }
       this.inputs = this.#engine.inputMetadata.map((metadata) => tensorSpec('input', metadata));
       this.outputs = this.#engine.outputMetadata.map((metadata) => tensorSpec('output', metadata));
+      this.rowMixing = rowMixing(options);
     } catch (error) {
       throw this.#gpuProfile?.loadFailure(error) ?? engineLoadFailure(error);
     }

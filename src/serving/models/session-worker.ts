@@ -10,7 +10,8 @@ const reply = (message: WorkerReply, transfer: readonly ArrayBuffer[] = []) => p
 
 try {
   const session = new OnnxSession(workerData as SessionOptions);
-  reply({ type: 'opened', inputs: session.inputs, outputs: session.outputs, provider: session.provider });
+  const { inputs, outputs, provider, rowMixing } = session;
+  reply({ type: 'opened', inputs, outputs, provider, rowMixing });
   port.on('message', ({ id, inputs, outputNames }: WorkerRequest) => {
     try {
       const outputs = session.runNow(inputs, outputNames);

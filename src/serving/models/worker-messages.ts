@@ -19,6 +19,7 @@ export type WorkerReply =
       readonly inputs: readonly TensorSpec[];
       readonly outputs: readonly TensorSpec[];
       readonly provider: string;
+      readonly rowMixing: string | undefined;
     }
   | ({ readonly type: 'refused' } & Failure)
   | { readonly type: 'ran'; readonly id: number; readonly outputs: readonly Tensor[] }

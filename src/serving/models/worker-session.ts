@@ -16,6 +16,7 @@ export class WorkerSession implements SessionLike {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly provider: string;
+  readonly rowMixing: string | undefined;
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   #nextId = 0;
@@ -26,6 +27,7 @@ export class WorkerSession implements SessionLike {
     this.inputs = opened.inputs;
     this.outputs = opened.outputs;
     this.provider = opened.provider;
+    this.rowMixing = opened.rowMixing;
     worker.on('message', (reply: WorkerReply) => this.#receive(reply));
     worker.on('error', (error) => {
       this.#end(new Error(`The inference thread failed: ${String(error)}`, { cause: error }));

@@ -14,6 +14,7 @@ export class FakeSession implements SessionLike {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly provider = 'fake';
+  readonly rowMixing = undefined;
   /** The inputs of every run so far. */
   readonly runs: (readonly Tensor[])[] = [];
   isClosed = false;

@@ -61,12 +61,6 @@ export async function loadModel(model: ServedModel, options: LoadOptions): Promi
         }),
     });
     const session = await openSession({ ...placed, device: options.device, logger });
-    try {
-      await placed.confirmUnchanged();
-    } catch (error) {
-      await session.close();
-      throw error;
-    }
     return { session, sha256: placed.sha256, sizeBytes: placed.sizeBytes, path: placed.path };
   } catch (error) {
     throw asLoadFailure(error, options.signal, deadline, limits.totalTimeoutMs);

@@ -13,11 +13,14 @@ export interface OpenSessionOptions {
   readonly sizeBytes: number;
   readonly device: 'cpu' | 'gpu';
   readonly logger: Logger;
+  /** Throws when what the engine reads at `path` may not be what was hashed. */
+  readonly confirmUnchanged: () => Promise<void>;
 }
 
 /**
- * Opens a session in this thread or in one of its own, whichever suits the model.
- * @throws LoadFailure as `OnnxSession` does.
+ * Opens a session in this thread or in one of its own, whichever suits the model. Whenever the engine reads the model,
+ * now or on a later move to a thread, it is confirmed to be what was hashed.
+ * @throws LoadFailure as `OnnxSession` and `confirmUnchanged` do.
  */
 export async function openSession({
   path,
@@ -25,10 +28,29 @@ export async function openSession({
   sizeBytes,
   device,
   logger,
+  confirmUnchanged,
 }: OpenSessionOptions): Promise<SessionLike> {
   const options: SessionOptions = { path, device, threads: engineThreads(), ...(bytes === undefined ? {} : { bytes }) };
-  const openWorker = async () => (await import('./worker-session.ts')).WorkerSession.open(options);
+  const openWorker = () =>
+    openUnchanged(confirmUnchanged, async () => (await import('./worker-session.ts')).WorkerSession.open(options));
   if (device === 'gpu' || sizeBytes > WORKER_MODEL_BYTES) return openWorker();
   const { OnnxSession } = await import('./onnx-session.ts');
-  return new AdaptiveSession(new OnnxSession(options), { openWorker, logger, now: () => performance.now() });
+  const session = await openUnchanged(confirmUnchanged, async () => new OnnxSession(options));
+  return new AdaptiveSession(session, { openWorker, logger, now: () => performance.now() });
+}
+
+/** Confirmed on both sides of the reading: a change before it and one amid it are both seen. */
+async function openUnchanged(
+  confirmUnchanged: () => Promise<void>,
+  open: () => Promise<SessionLike>,
+): Promise<SessionLike> {
+  await confirmUnchanged();
+  const session = await open();
+  try {
+    await confirmUnchanged();
+    return session;
+  } catch (error) {
+    await session.close();
+    throw error;
+  }
 }

@@ -52,6 +52,11 @@ export type JsonPatch = readonly (
 /** What an apply sends: the fields it wants to own, and no others. */
 export type Manifest = KubeObject & { readonly [field: string]: unknown };
 
+/** What the scale subresource answers: the count, and the version that the object itself has with it. */
+export interface Scale extends KubeObject {
+  readonly spec?: { readonly replicas?: number };
+}
+
 /** Decides whether this process may still write. */
 export interface WriteFence {
   /** @throws StoppedError once it may not. */
@@ -163,9 +168,9 @@ export class ApiClient {
     return (await this.#write({ method: 'PATCH', path, body: patch, contentType: 'application/json-patch+json' })) as T;
   }
 
-  /** Sets the number of replicas by the scale subresource, as an autoscaler does. */
-  async updateScale(resource: Resource, name: ObjectName, replicas: number): Promise<void> {
-    await this.mergePatch(resource, name, { spec: { replicas } }, 'scale');
+  /** Sets the number of replicas by the scale subresource, as an autoscaler does. Answers the Scale, not the object. */
+  async updateScale(resource: Resource, name: ObjectName, replicas: number): Promise<Scale> {
+    return await this.mergePatch<Scale>(resource, name, { spec: { replicas } }, 'scale');
   }
 
   /** Deletes the object if the preconditions hold; Conflict if not. */

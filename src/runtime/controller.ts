@@ -11,6 +11,7 @@ import type { Informers } from './informers.ts';
 import { decide, describeError, type Outcome } from './outcome.ts';
 import { prune } from './prune.ts';
 import type { ControllerDefinition, ReconcileContext } from './reconcile-context.ts';
+import { scale } from './scale.ts';
 import { writeStatus } from './status.ts';
 import { controllerOf, type KubeObject, keyOf, type ObjectKey, objectKey, type Resource } from './types.ts';
 import { WorkQueue } from './work-queue.ts';
@@ -148,6 +149,8 @@ export class Controller {
       cache: informers,
       now: () => clock.now(),
       apply: (resource, desired) => applier.apply(resource, desired, informers.of(resource), log),
+      scale: async (resource, object, replicas) =>
+        informers.of(resource).observe(await scale(client, resource, object, replicas)),
       prune: (owner, resources, keep) => prune(client, informers, owner, resources, keep),
       writeStatus: async (resource, object, status) =>
         informers.of(resource).observe(await writeStatus(client, resource, object, status)),

@@ -3,6 +3,7 @@ import type { ApiClient } from './api-client.ts';
 import type { DesiredObject } from './apply.ts';
 import type { EventInput } from './events.ts';
 import type { Result } from './outcome.ts';
+import type { Scalable } from './scale.ts';
 import type { KubeObject, LabelSelector, ObjectKey, Resource } from './types.ts';
 
 /** What the shared informers know. Objects are shared and never written to; they may lag behind the API server. */
@@ -31,6 +32,8 @@ export interface ReconcileContext {
   now(): number;
   /** Server-side apply, with no API call when the object already is as desired. Answers the live object. */
   apply<T extends KubeObject>(resource: Resource<T>, desired: DesiredObject): Promise<T>;
+  /** Sets the count by the scale subresource. Answers the object as it then is. */
+  scale<T extends Scalable>(resource: Resource<T>, object: T, replicas: number): Promise<T>;
   /** Deletes the objects of these resources that `owner` controls and that are not in `keep`. Answers what it deleted. */
   prune(owner: KubeObject, resources: readonly Resource[], keep: ReadonlySet<ObjectIdentity>): Promise<number>;
   /** Makes the object's status this one, fenced by its resourceVersion, with no API call when it already is. */

@@ -13,26 +13,29 @@ export interface DeploymentInput extends ServerPodInput {
   readonly source: string;
   /** Absent where the count is another's: an autoscaler's, or that of the scale subresource. */
   readonly replicas: number | undefined;
+  /** The version that `replicas` was read of: the write is refused as a Conflict when it is no longer that one. */
+  readonly resourceVersion?: string | undefined;
 }
 
 /** The Deployment of a revision. Its pod template never changes; only the count of its replicas does. */
 export function desiredDeployment(input: DeploymentInput): DesiredObject {
-  const { owner, spec, revision, model, image, source, replicas } = input;
+  const { owner, spec, revision, model, image, source, replicas, resourceVersion } = input;
   const template = serverPodTemplate(input);
+  const metadata = childMetadata(
+    owner,
+    revision,
+    { [LABELS.revision]: revision },
+    {
+      [ANNOTATIONS.modelSource]: source,
+      [ANNOTATIONS.modelUri]: model.uri,
+      [ANNOTATIONS.modelSha256]: model.sha256,
+      ...(model.version && { [ANNOTATIONS.modelVersion]: model.version }),
+      [REVISION_ANNOTATIONS.runtimeImage]: image,
+      [REVISION_ANNOTATIONS.templateHash]: shortHash(template),
+    },
+  );
   return {
-    metadata: childMetadata(
-      owner,
-      revision,
-      { [LABELS.revision]: revision },
-      {
-        [ANNOTATIONS.modelSource]: source,
-        [ANNOTATIONS.modelUri]: model.uri,
-        [ANNOTATIONS.modelSha256]: model.sha256,
-        ...(model.version && { [ANNOTATIONS.modelVersion]: model.version }),
-        [REVISION_ANNOTATIONS.runtimeImage]: image,
-        [REVISION_ANNOTATIONS.templateHash]: shortHash(template),
-      },
-    ),
+    metadata: { ...metadata, ...(resourceVersion && { resourceVersion }) },
     spec: {
       ...(replicas !== undefined && { replicas }),
       revisionHistoryLimit: 1,

@@ -2,7 +2,7 @@ import type { DesiredObject } from '../../../runtime/apply.ts';
 import { identityOf } from '../../../runtime/prune.ts';
 import { AUTOSCALERS, DEPLOYMENTS, type Deployment } from '../../resources.ts';
 import type { AutoscalerBounds } from '../autoscaling.ts';
-import { desiredAutoscaler, desiredDeployment } from '../desired.ts';
+import { type DeploymentInput, desiredAutoscaler, desiredDeployment } from '../desired.ts';
 import type { Plan } from '../plan.ts';
 import { usesGpu } from '../pod.ts';
 import { REVISION_ANNOTATIONS, type Revision, sourceHash } from '../revision.ts';
@@ -43,7 +43,7 @@ async function applyTarget(scope: Scope, context: PhaseContext, plan: Plan): Pro
       model: target.model,
       image: pinnedImage(scope, context, target.existing),
       source: sourceHash(object.spec.model),
-      replicas: appliedReplicas(target.existing?.deployment, plan.counts.target),
+      ...appliedReplicas(target.existing?.deployment, plan.counts.target),
     });
     if (target.existing === undefined || makesSamePods(target.existing, desired)) {
       await context.apply(DEPLOYMENTS, desired);
@@ -77,10 +77,15 @@ function makesSamePods(existing: Revision, desired: DesiredObject): boolean {
  * `spec.replicas` as applied: a new Deployment starts with its count; after that the field is applied, as it is, only
  * for as long as nobody else owns it, since leaving out a field that one owns alone resets it.
  */
-function appliedReplicas(live: Deployment | undefined, planned: number): number | undefined {
-  if (live === undefined) return planned;
+export function appliedReplicas(
+  live: Deployment | undefined,
+  planned: number,
+): Pick<DeploymentInput, 'replicas' | 'resourceVersion'> {
+  if (live === undefined) return { replicas: planned, resourceVersion: undefined };
   const own = live.metadata.managedFields?.[0]?.fieldsV1;
-  return own?.['f:spec']?.['f:replicas'] === undefined ? undefined : live.spec?.replicas;
+  if (own?.['f:spec']?.['f:replicas'] === undefined) return { replicas: undefined, resourceVersion: undefined };
+  // The apply is forced: of an older count than the live one it would undo a scaling that the cache has not seen.
+  return { replicas: live.spec?.replicas, resourceVersion: live.metadata.resourceVersion };
 }
 
 async function applyAutoscaler(
@@ -104,5 +109,5 @@ function neededAutoscalers({ owner, target }: Scope, { autoscalers }: Plan): Rea
 
 async function scale(context: PhaseContext, revision: Revision, replicas: number): Promise<void> {
   if (revision.replicas === replicas) return;
-  await context.client.updateScale(DEPLOYMENTS, revision.deployment.metadata, replicas);
+  await context.scale(DEPLOYMENTS, revision.deployment, replicas);
 }

@@ -4,6 +4,7 @@ import { command, compileOptions } from './operator.ts';
 const flags: Parameters<typeof compileOptions>[0] = {
   namespaces: [],
   leaderElect: true,
+  leaderElectionName: 'fairlead-operator',
   healthPort: 8081,
   metricsPort: 8080,
   serverImage: 'example.dev/fairlead:1',
@@ -17,7 +18,7 @@ describe('operator options', () => {
     const options = compileOptions({ ...flags, namespaces: ['b', 'a', 'b'] }, 'fairlead');
     expect(options).toMatchObject({
       namespaces: ['a', 'b'],
-      leaderElectionNamespace: 'fairlead',
+      leaderElection: { namespace: 'fairlead', name: 'fairlead-operator' },
       serverImageCuda: 'example.dev/fairlead:1-cuda',
       resyncPeriodMs: 36_000_000,
     });
@@ -25,7 +26,7 @@ describe('operator options', () => {
   });
 
   test('leave out the election when it is switched off', () => {
-    expect(compileOptions({ ...flags, leaderElect: false }, undefined).leaderElectionNamespace).toBeUndefined();
+    expect(compileOptions({ ...flags, leaderElect: false }, undefined).leaderElection).toBeUndefined();
   });
 
   test.each([
@@ -37,6 +38,7 @@ describe('operator options', () => {
 
   test.each([
     ['--namespaces', 'Shop', 'Shop is not a namespace name'],
+    ['--leader-election-name', 'My_Lease', 'My_Lease is not a name of an object'],
     ['--workers', '0', 'at least 1'],
     ['--health-port', '70000', 'from 0 to 65535'],
     ['--log-level', 'loud', 'Allowed choices are error, warn, info, debug'],

@@ -17,8 +17,8 @@ import { OperatorMetrics } from './telemetry/operator-metrics.ts';
 export interface OperatorOptions {
   /** Empty: all namespaces. */
   readonly namespaces: readonly string[];
-  /** Absent: no election, this process leads alone. */
-  readonly leaderElectionNamespace: string | undefined;
+  /** The Lease, which operators that watch different namespaces do not share. Absent: this process leads alone. */
+  readonly leaderElection: { readonly namespace: string; readonly name: string } | undefined;
   readonly healthPort: number;
   readonly metricsPort: number;
   readonly serverImage: string;
@@ -34,6 +34,7 @@ interface Flags {
   readonly namespaces: string[];
   readonly leaderElect: boolean;
   readonly leaderElectionNamespace?: string;
+  readonly leaderElectionName: string;
   readonly healthPort: number;
   readonly metricsPort: number;
   readonly serverImage: string;
@@ -45,7 +46,6 @@ interface Flags {
   readonly context?: string;
 }
 
-const LEASE_NAME = 'fairlead-operator';
 /** On every object that the operator applies: the hash of what it applied. */
 const APPLIED_ANNOTATION = `${API_GROUP}/applied`;
 const SHUTDOWN_GRACE_MS = 8_000;
@@ -54,16 +54,13 @@ const SHUTDOWN_LIMIT_MS = 20_000;
 
 /** @throws Error when flags contradict each other or leave something open. */
 export function compileOptions(flags: Flags, podNamespace: string | undefined): OperatorOptions {
-  const leaderElectionNamespace = flags.leaderElectionNamespace ?? podNamespace;
-  if (flags.leaderElect && leaderElectionNamespace === undefined) {
-    throw new Error('leader election needs a namespace: give --leader-election-namespace, or --no-leader-elect');
-  }
+  const leaderElection = flags.leaderElect ? electionLease(flags, podNamespace) : undefined;
   if (flags.healthPort === flags.metricsPort && flags.healthPort !== 0) {
     throw new Error(`--health-port and --metrics-port are both ${flags.healthPort}`);
   }
   return Object.freeze({
     namespaces: Object.freeze([...new Set(flags.namespaces)].sort()),
-    leaderElectionNamespace: flags.leaderElect ? leaderElectionNamespace : undefined,
+    leaderElection,
     healthPort: flags.healthPort,
     metricsPort: flags.metricsPort,
     serverImage: flags.serverImage,
@@ -101,15 +98,9 @@ export async function runOperator(options: OperatorOptions, logger: Logger, stop
     identity: `${environment.podName ?? 'fairlead-operator'}_${randomUUID().slice(0, 8)}`,
     reportingController: `${API_GROUP}/operator`,
     hashAnnotation: APPLIED_ANNOTATION,
-    ...(options.leaderElectionNamespace === undefined
-      ? {}
-      : {
-          leaderElection: {
-            client: new ApiClient(electionTransport, FIELD_MANAGER),
-            namespace: options.leaderElectionNamespace,
-            name: LEASE_NAME,
-          },
-        }),
+    ...(options.leaderElection && {
+      leaderElection: { ...options.leaderElection, client: new ApiClient(electionTransport, FIELD_MANAGER) },
+    }),
     resyncPeriodMs: options.resyncPeriodMs,
     shutdownGraceMs: SHUTDOWN_GRACE_MS,
     healthPort: options.healthPort,
@@ -128,6 +119,7 @@ export const command = new Command('operator')
   .option('--leader-elect', 'let one of several replicas work at a time', true)
   .option('--no-leader-elect', 'work without asking for the lease: only ever one process')
   .option('--leader-election-namespace <name>', 'where the lease lives; the pod’s own namespace when left out')
+  .option('--leader-election-name <name>', 'the lease; each release has its own', toObjectName, 'fairlead-operator')
   .option('--health-port <port>', 'serves /healthz and /readyz', toPort, 8081)
   .option('--metrics-port <port>', 'serves /metrics', toPort, 8080)
   .requiredOption('--server-image <image>', 'the image of model servers on CPU')
@@ -172,6 +164,21 @@ function stopOnSignals(logger: Logger): AbortSignal {
     });
   }
   return stop.signal;
+}
+
+function electionLease(flags: Flags, podNamespace: string | undefined): OperatorOptions['leaderElection'] {
+  const namespace = flags.leaderElectionNamespace ?? podNamespace;
+  if (namespace === undefined) {
+    throw new Error('leader election needs a namespace: give --leader-election-namespace, or --no-leader-elect');
+  }
+  return Object.freeze({ namespace, name: flags.leaderElectionName });
+}
+
+function toObjectName(text: string): string {
+  if (text.length > 253 || !/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(text)) {
+    throw new InvalidArgumentError(`${text} is not a name of an object.`);
+  }
+  return text;
 }
 
 function toNames(text: string): string[] {

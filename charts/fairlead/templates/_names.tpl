@@ -7,6 +7,11 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Of two releases that watch different namespaces neither waits for the other. */}}
+{{- define "fairlead.leaseName" -}}
+{{ include "fairlead.name" . }}-operator
+{{- end -}}
+
 {{- define "fairlead.selectorLabels" -}}
 app.kubernetes.io/name: fairlead
 app.kubernetes.io/instance: {{ .Release.Name }}

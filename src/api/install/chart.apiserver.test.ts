@@ -107,6 +107,28 @@ describe('rights', () => {
   });
 });
 
+test('each release elects its leader by a Lease of its own, and has rights to no other', async () => {
+  const leaseOf = async (release: string) => {
+    const objects = parse(await helm('template', release, CHART));
+    const { rules } = find(objects, 'Role', '-election');
+    const flag = operatorArgs(objects).find((arg) => arg.startsWith('--leader-election-name='));
+    return { flag, named: rules?.map(({ verbs, resourceNames }) => [verbs, resourceNames]) };
+  };
+  for (const [release, lease] of [
+    ['fairlead', 'fairlead-operator'],
+    ['second', 'second-fairlead-operator'],
+  ] as const) {
+    expect(await leaseOf(release)).toEqual({
+      flag: `--leader-election-name=${lease}`,
+      named: [
+        [['get', 'update'], [lease]],
+        // What does not exist yet has no name to hold a right to.
+        [['create'], undefined],
+      ],
+    });
+  }
+});
+
 test('the chart and config/ install the same operator', async () => {
   const chart = podSpec(await render('crds.install=false'));
   const kustomize = podSpec(parse(await kubectl('kustomize', join(CONFIG, 'default'))));
@@ -120,7 +142,7 @@ describe('a release on a real API server', () => {
   const may = async (...question: string[]) =>
     (
       await kubectl(
-        ...['auth', 'can-i', ...question, '-n', 'default'],
+        ...['auth', 'can-i', '-n', 'default', ...question],
         `--as=system:serviceaccount:${NAMESPACE}:fairlead`,
       ).catch(() => 'no')
     ).trim();
@@ -143,6 +165,13 @@ describe('a release on a real API server', () => {
     expect(await may('patch', 'modeldeployments.fairlead.dev', '--subresource=status')).toBe('yes');
     expect(await may('patch', 'deployments.apps')).toBe('yes');
     expect(await may('create', 'events.events.k8s.io')).toBe('yes');
+  });
+
+  test('gives the operator its own lease', async () => {
+    const mayRenew = (name: string) => may('update', `leases.coordination.k8s.io/${name}`, '-n', NAMESPACE);
+    expect(await mayRenew('fairlead-operator')).toBe('yes');
+    expect(await mayRenew('other')).toBe('no');
+    expect(await may('create', 'leases.coordination.k8s.io', '-n', NAMESPACE)).toBe('yes');
   });
 
   test('gives the operator nothing more', async () => {

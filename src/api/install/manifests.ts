@@ -17,7 +17,12 @@ export interface ManifestObject {
     readonly labels?: Record<string, string>;
     readonly annotations?: Record<string, string>;
   };
-  readonly rules?: readonly { readonly apiGroups: string[]; readonly resources: string[]; readonly verbs: string[] }[];
+  readonly rules?: readonly {
+    readonly apiGroups: string[];
+    readonly resources: string[];
+    readonly resourceNames?: string[];
+    readonly verbs: string[];
+  }[];
   readonly spec: { readonly template: { readonly spec: PodSpec } };
 }
 

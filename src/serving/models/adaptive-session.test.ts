@@ -1,6 +1,6 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { SessionLike } from '../session.ts';
-import { AdaptiveSession, MAX_BLOCKING_MS } from './adaptive-session.ts';
+import { AdaptiveSession, INTOLERABLE_MS, MAX_BLOCKING_MS } from './adaptive-session.ts';
 import { silent } from './load-fixture.ts';
 
 class FakeSession implements SessionLike {
@@ -61,6 +61,49 @@ it.each([
   expect(worker.runs).toBe(inWorker);
   expect(inThread.runs).toBe(runsMs.length - inWorker);
   expect(inThread.closed).toBe(inWorker > 0);
+});
+
+describe('one intolerable run', () => {
+  /** Runs of the given length and number of rows, in this order; tells how many went to the worker. */
+  async function playRows(runs: readonly (readonly [ms: number, rows: number])[]): Promise<number> {
+    let nowMs = 0;
+    let nextMs = 0;
+    const worker = new FakeSession();
+    const inThread = new FakeSession(() => {
+      nowMs += nextMs;
+    });
+    const session = new AdaptiveSession(inThread, {
+      openWorker: async () => worker,
+      logger: silent,
+      now: () => nowMs,
+    });
+    for (const [ms, rows] of runs) {
+      nextMs = ms;
+      await session.run([{ name: 'x', datatype: 'FP32', shape: [rows], data: new Float32Array(rows) }], []);
+      await session.settled;
+    }
+    return worker.runs;
+  }
+  const short = Array.from({ length: 20 }, () => [0.1, 100] as const);
+  const intolerable = INTOLERABLE_MS * 2;
+
+  it.each([
+    ['moves the model when its input is larger than any that was short', [...short, [intolerable, 101], [0.1, 1]], 1],
+    ['is a pause of the machine when an input as large was short', [...short, [intolerable, 100], [0.1, 1]], 0],
+    ['moves nothing when it is the very first', [[intolerable, 100], ...short], 0],
+    [
+      'moves a model whose every run is so',
+      [
+        [intolerable, 1],
+        [intolerable, 1],
+        [intolerable, 1],
+      ],
+      1,
+    ],
+    ['moves nothing when it is just at the bound', [...short, [INTOLERABLE_MS, 101], [0.1, 1]], 0],
+  ] as const)('%s', async (_name, runs, inWorker) => {
+    expect(await playRows(runs)).toBe(inWorker);
+  });
 });
 
 it('until the worker stands, this thread answers', async () => {

@@ -6,14 +6,14 @@ import {
   type ServiceDefinition,
   status,
 } from '@grpc/grpc-js';
-import { type InferenceError, type InferenceErrorCode, invalid, toInferenceError } from '../inference-error.ts';
+import { type InferenceError, type InferenceErrorCode, toInferenceError } from '../inference-error.ts';
 import type { ModelSet } from '../model-set.ts';
 import type { Client, Predictor } from '../predictor.ts';
 import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
 import type { Readiness } from '../readiness.ts';
 import { readGrpcQuestion, writeGrpcAnswer } from './infer-messages.ts';
+import { readingMessage, readModelInferRequest } from './infer-request-reader.ts';
 import {
-  decodeModelInferRequest,
   decodeModelMetadataRequest,
   decodeModelReadyRequest,
   encodeModelMetadataResponse,
@@ -99,18 +99,18 @@ export class InferenceGrpcServer {
   }
 
   #modelReady(request: Buffer): Buffer {
-    const { name, version } = decode(decodeModelReadyRequest, request);
+    const { name, version } = readingMessage(() => decodeModelReadyRequest(request));
     return encodeReadyResponse({ ready: this.#options.models.readiness(name, version || undefined).isReady });
   }
 
   #modelMetadata(request: Buffer): Buffer {
-    const { name, version } = decode(decodeModelMetadataRequest, request);
+    const { name, version } = readingMessage(() => decodeModelMetadataRequest(request));
     const predictor = this.#find(name, version);
     return encodeModelMetadataResponse(modelMetadata(predictor, this.#options.models.versions(predictor.name)));
   }
 
   async #modelInfer(bytes: Buffer, call: ServerUnaryCall<Buffer, Buffer>): Promise<Buffer> {
-    const request = decode(decodeModelInferRequest, bytes);
+    const request = readModelInferRequest(bytes);
     const predictor = this.#find(request.modelName, request.modelVersion);
     const client: Client = { onGone: undefined };
     // The deadline that the client set ends a call the same way as its going away.
@@ -129,14 +129,6 @@ export class InferenceGrpcServer {
       this.#options.onUnroutable();
       throw error;
     }
-  }
-}
-
-function decode<T>(read: (bytes: Uint8Array) => T, bytes: Buffer): T {
-  try {
-    return read(bytes);
-  } catch (error) {
-    throw invalid(`the message cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

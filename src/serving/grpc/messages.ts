@@ -1,7 +1,8 @@
 import protobuf from 'protobufjs';
+import type { ModelInferRequest } from './infer-request-reader.ts';
 import { OPEN_INFERENCE_PROTO } from './open-inference-proto.ts';
 
-/** The protocol's messages as protobufjs reads and writes them: 64-bit integers are `Int64`s, `raw` bytes are views. */
+/** The protocol's messages, but for the request to infer, as protobufjs reads and writes them: 64-bit integers are `Int64`s, `raw` bytes are views. */
 
 /** A 64-bit integer in two halves. */
 export interface Int64 {
@@ -19,24 +20,6 @@ export interface Contents {
   readonly fp32Contents?: ArrayLike<number>;
   readonly fp64Contents?: ArrayLike<number>;
   readonly bytesContents?: ArrayLike<Uint8Array>;
-}
-
-export interface InputTensor {
-  readonly name: string;
-  readonly datatype: string;
-  readonly shape: readonly Int64[];
-  readonly parameters: Readonly<Record<string, unknown>>;
-  readonly contents?: Contents | null;
-}
-
-export interface ModelInferRequest {
-  readonly modelName: string;
-  readonly modelVersion: string;
-  readonly id: string;
-  readonly parameters: Readonly<Record<string, unknown>>;
-  readonly inputs: readonly InputTensor[];
-  readonly outputs: readonly { readonly name: string; readonly parameters: Readonly<Record<string, unknown>> }[];
-  readonly rawInputContents: readonly Uint8Array[];
 }
 
 export interface OutputTensor {
@@ -72,7 +55,6 @@ function encoder<T extends object>(name: string): (message: T) => Buffer {
   return (message) => type.encode(message).finish() as Buffer;
 }
 
-export const decodeModelInferRequest = decoder<ModelInferRequest>('ModelInferRequest');
 export const encodeModelInferResponse = encoder<ModelInferResponse>('ModelInferResponse');
 export const decodeModelReadyRequest = decoder<ModelName>('ModelReadyRequest');
 export const decodeModelMetadataRequest = decoder<ModelName>('ModelMetadataRequest');

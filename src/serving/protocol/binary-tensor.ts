@@ -42,7 +42,7 @@ function readByteStrings(name: string, count: number, bytes: Uint8Array): readon
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const strings: Uint8Array[] = [];
   let offset = 0;
-  while (offset < bytes.length) {
+  while (offset < bytes.length && strings.length < count) {
     const start = offset + 4;
     if (start > bytes.length) {
       throw invalid(`input ${quoted(name)}: the length of string ${strings.length} is cut off at byte ${bytes.length}`);
@@ -55,6 +55,11 @@ function readByteStrings(name: string, count: number, bytes: Uint8Array): readon
     }
     strings.push(checkText(name, strings.length, bytes.subarray(start, start + length)));
     offset = start + length;
+  }
+  if (offset < bytes.length) {
+    throw invalid(
+      `input ${quoted(name)}: ${bytes.length - offset} bytes follow the ${count} strings that the shape needs`,
+    );
   }
   if (strings.length !== count) {
     throw invalid(`input ${quoted(name)}: binary data has ${strings.length} strings but the shape needs ${count}`);

@@ -48,12 +48,9 @@ export function readInferRequest(
  */
 export function readInputs(signature: ModelSignature, inputs: unknown, binary: Buffer): readonly Tensor[] {
   if (!Array.isArray(inputs)) throw invalid(`inputs must be an array, but is ${describe(inputs)}`);
-  const tensors: Tensor[] = [];
   let offset = 0;
-  for (const [index, input] of inputs.entries()) {
-    if (!isObject(input)) throw invalid(`inputs[${index}] must be an object, not ${describe(input)}`);
-    const { name, datatype } = input;
-    if (typeof name !== 'string') throw invalid(`inputs[${index}].name must be a string, not ${describe(name)}`);
+  const tensors = signature.collect(inputs.map(named), ({ name, input }) => {
+    const { datatype } = input;
     if (typeof datatype !== 'string') {
       throw invalid(`input ${quoted(name)}: datatype must be a string, not ${describe(datatype)}`);
     }
@@ -61,13 +58,8 @@ export function readInputs(signature: ModelSignature, inputs: unknown, binary: B
     const spec = signature.checkInput(name, datatype, shape);
     const size = input.parameters === undefined ? undefined : readBinarySize(name, input.parameters);
     if (size === undefined) {
-      tensors.push({
-        name: spec.name,
-        datatype: spec.datatype,
-        shape,
-        data: readJsonData(name, spec.datatype, shape, input.data),
-      });
-      continue;
+      const data = readJsonData(name, spec.datatype, shape, input.data);
+      return { name: spec.name, datatype: spec.datatype, shape, data };
     }
     if (input.data !== undefined) throw invalid(`input ${quoted(name)} has both data and binary_data_size`);
     if (offset + size > binary.length) {
@@ -76,13 +68,20 @@ export function readInputs(signature: ModelSignature, inputs: unknown, binary: B
       );
     }
     const data = readBinaryData(name, spec.datatype, shape, binary.subarray(offset, offset + size));
-    tensors.push({ name: spec.name, datatype: spec.datatype, shape, data });
     offset += size;
-  }
+    return { name: spec.name, datatype: spec.datatype, shape, data };
+  });
   if (offset < binary.length) {
     throw invalid(`${binary.length - offset} bytes of binary data belong to no input: see binary_data_size`);
   }
-  return signature.order(tensors);
+  return tensors;
+}
+
+function named(input: unknown, index: number): { readonly name: string; readonly input: JsonObject } {
+  if (!isObject(input)) throw invalid(`inputs[${index}] must be an object, not ${describe(input)}`);
+  const { name } = input;
+  if (typeof name !== 'string') throw invalid(`inputs[${index}].name must be a string, not ${describe(name)}`);
+  return { name, input };
 }
 
 function readBinarySize(name: string, parameters: unknown): number | undefined {

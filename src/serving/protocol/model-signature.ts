@@ -1,6 +1,7 @@
 import { InferenceError, invalid, quoted } from '../inference-error.ts';
 import { DATATYPES, type Datatype, type Tensor, type TensorSpec } from '../tensor.ts';
 import { elementCount } from './element-types.ts';
+import { MAX_STRINGS } from './heap-limits.ts';
 
 const KNOWN_DATATYPES: ReadonlySet<string> = new Set(DATATYPES);
 
@@ -16,6 +17,8 @@ export class ModelSignature {
   readonly allBinary: readonly boolean[];
   /** Whether JSON integers have to keep every digit for this model. */
   readonly needsExactIntegers: boolean;
+  /** Elements that one of the inputs of BYTES may have, so that all of them together stay within the heap. */
+  readonly #maxStrings: number;
   readonly #inputIndex: ReadonlyMap<string, number>;
   readonly #outputIndex: ReadonlyMap<string, number>;
 
@@ -25,6 +28,8 @@ export class ModelSignature {
     this.outputNames = outputs.map(({ name }) => name);
     this.allBinary = outputs.map(() => true);
     this.needsExactIntegers = inputs.some(({ datatype }) => datatype === 'INT64' || datatype === 'UINT64');
+    const stringInputs = inputs.filter(({ datatype }) => datatype === 'BYTES').length;
+    this.#maxStrings = Math.floor(MAX_STRINGS / Math.max(1, stringInputs));
     this.#inputIndex = new Map(inputs.map(({ name }, index) => [name, index]));
     this.#outputIndex = new Map(outputs.map(({ name }, index) => [name, index]));
   }
@@ -45,33 +50,44 @@ export class ModelSignature {
     if (!fits(shape, spec.shape)) {
       throw invalid(`input ${quoted(name)} takes shape [${spec.shape.join(', ')}], not [${shape.join(', ')}]`);
     }
-    if (elementCount(shape) > MAX_ELEMENTS) {
-      throw invalid(`input ${quoted(name)}: shape [${shape.join(', ')}] has more than ${MAX_ELEMENTS} elements`);
+    const maxElements = spec.datatype === 'BYTES' ? this.#maxStrings : MAX_ELEMENTS;
+    if (elementCount(shape) > maxElements) {
+      throw invalid(`input ${quoted(name)}: shape [${shape.join(', ')}] has more than ${maxElements} elements`);
     }
     return spec;
   }
 
   input(name: string): TensorSpec {
     const spec = this.inputs[this.#inputIndex.get(name) ?? -1];
-    if (spec === undefined) throw invalid(`unknown input ${quoted(name)}: the model takes ${list(this.inputs)}`);
+    if (spec === undefined) throw this.#unknownInput(name);
     return spec;
   }
 
-  /** The tensors in the model's order. @throws InferenceError when one is missing or there twice. */
-  order(tensors: readonly Tensor[]): readonly Tensor[] {
-    if (tensors.length === 1 && this.inputs.length === 1) return tensors;
+  /**
+   * Reads the inputs of a request, each at most once, and gives them in the model's order.
+   * @throws InferenceError InvalidArgument when one is missing, unknown or there twice, or as `read`.
+   */
+  collect<T extends { readonly name: string }>(
+    given: readonly T[],
+    read: (input: T, index: number) => Tensor,
+  ): readonly Tensor[] {
     const ordered: Tensor[] = new Array(this.inputs.length);
-    for (const tensor of tensors) {
-      const index = this.#inputIndex.get(tensor.name) ?? -1;
-      if (ordered[index] !== undefined) throw invalid(`input ${quoted(tensor.name)} is given twice`);
-      ordered[index] = tensor;
+    for (const [index, input] of given.entries()) {
+      const place = this.#inputIndex.get(input.name);
+      if (place === undefined) throw this.#unknownInput(input.name);
+      if (ordered[place] !== undefined) throw invalid(`input ${quoted(input.name)} is given twice`);
+      ordered[place] = read(input, index);
     }
-    for (const [index, spec] of this.inputs.entries()) {
-      if (ordered[index] === undefined) {
+    for (const [place, spec] of this.inputs.entries()) {
+      if (ordered[place] === undefined) {
         throw invalid(`input ${quoted(spec.name)} is missing: the model takes ${list(this.inputs)}`);
       }
     }
     return ordered;
+  }
+
+  #unknownInput(name: string): InferenceError {
+    return invalid(`unknown input ${quoted(name)}: the model takes ${list(this.inputs)}`);
   }
 
   /** The place of an output among the model's. @throws InferenceError NotFound. */

@@ -191,6 +191,29 @@ def quantised_in_branch():
     return made
 
 
+def prototype_names():
+    """Names its tensors as every object of JavaScript names its own properties."""
+    return model(
+        "prototype-names",
+        [
+            helper.make_node("Neg", ["__proto__"], ["constructor"]),
+            helper.make_node("Neg", ["toString"], ["valueOf"]),
+        ],
+        [value("__proto__", TensorProto.FLOAT, ["rows", 2]), value("toString", TensorProto.FLOAT, ["rows", 2])],
+        [value("constructor", TensorProto.FLOAT, ["rows", 2]), value("valueOf", TensorProto.FLOAT, ["rows", 2])],
+    )
+
+
+def prototype_output():
+    """Gives a tensor named `__proto__`."""
+    return model(
+        "prototype-output",
+        [helper.make_node("Neg", ["x"], ["__proto__"]), helper.make_node("Abs", ["x"], ["y"])],
+        [value("x", TensorProto.FLOAT, ["rows", 2])],
+        [value("__proto__", TensorProto.FLOAT, ["rows", 2]), value("y", TensorProto.FLOAT, ["rows", 2])],
+    )
+
+
 def sequence_output():
     """Gives a sequence, as a classifier exported with zipmap does; the protocol knows tensors only."""
     return model(
@@ -253,6 +276,8 @@ def main():
         "batch-scale.onnx": batch_scale(),
         "dynamic-quantised.onnx": dynamic_quantised(),
         "quantised-in-branch.onnx": quantised_in_branch(),
+        "prototype-names.onnx": prototype_names(),
+        "prototype-output.onnx": prototype_output(),
         "sequence-output.onnx": sequence_output(),
         "wide-mlp.onnx": wide_mlp(),
     }

@@ -60,9 +60,10 @@ export class OnnxSession implements SessionLike {
   /** As `run`, but returns the outputs themselves, and throws. */
   runNow(inputs: readonly Tensor[], outputNames: readonly string[]): Tensor[] {
     if (this.#refusal !== undefined) throw this.#refusal;
-    const feeds: Record<string, ReturnType<typeof toEngine>> = {};
+    // Without a prototype, so that a tensor may be named `__proto__` or `toString`.
+    const feeds: Record<string, ReturnType<typeof toEngine>> = Object.create(null);
     for (const input of inputs) feeds[input.name] = toEngine(input);
-    const fetches: Record<string, null> = {};
+    const fetches: Record<string, null> = Object.create(null);
     for (const name of outputNames) fetches[name] = null;
     const results = this.#compute(feeds, fetches);
     if (this.#gpuProfile !== undefined) this.#confirmGpu(this.#gpuProfile);

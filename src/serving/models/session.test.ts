@@ -81,6 +81,20 @@ describe.each(Object.entries(kinds))('a session %s', (_name, openSession) => {
     ]);
   });
 
+  it('takes and gives tensors named as the properties of every object', async () => {
+    const pair = (name: string, value: number): Tensor => ({
+      name,
+      datatype: 'FP32',
+      shape: [1, 2],
+      data: Float32Array.of(value, value),
+    });
+    const names = await open('tiny/prototype-names.onnx');
+    expect(await names.run([pair('__proto__', 1), pair('toString', 2)], ['valueOf'])).toEqual([pair('valueOf', -2)]);
+    const output = await open('tiny/prototype-output.onnx');
+    const both = await output.run([pair('x', 1)], ['y', '__proto__']);
+    expect(both).toEqual([pair('y', 1), pair('__proto__', -1)]);
+  });
+
   it('leaves its inputs to the caller, also when they are views of a larger buffer', async () => {
     const session = await open('tiny/two-inputs.onnx');
     const body = Float32Array.of(9, 1, 2, 3, 4, 9);

@@ -104,7 +104,7 @@ describe('a rolling update', () => {
     expect(broken.status).toMatchObject({
       phase: 'Failed',
       stable: { revision: before.status?.stable?.revision, ready: 3 },
-      canary: { ready: 0, weight: 0 },
+      canary: { ready: 0 },
     });
     expect(conditionOf(broken, 'Available')?.status).toBe('True');
     expect(conditionOf(broken, 'Verified')?.status).toBe('False');

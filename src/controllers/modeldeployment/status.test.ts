@@ -168,9 +168,13 @@ describe('fields', () => {
     };
     expect(report(during).fields).toMatchObject({
       stable: { revision: 'churn-old', ready: 1 },
-      canary: { revision: 'churn-new', ready: 2, weight: 67 },
+      canary: { revision: 'churn-new', replicas: 3, ready: 2 },
       rollout: { message: expect.stringContaining('2 of 3 pods of revision churn-new ready') },
     });
+  });
+
+  test('tell no weight, since neither strategy splits the traffic', () => {
+    expect(report(scopeOf({ revisions: [fresh(0), old] })).fields.canary).not.toHaveProperty('weight');
   });
 
   test('tell a broken new revision that the old one serves on', () => {

@@ -135,13 +135,11 @@ function revisionsOf(scope: Scope): Pick<Report['fields'], 'stable' | 'canary'> 
     replicas: plannedReplicas(scope, revision),
     ready: revision.ready,
   });
-  const ready = sum(revisions.map((revision) => revision.ready));
   const canary = wanted === undefined || wanted === stable ? undefined : wanted;
   return {
     ...(stable && { stable: counts(stable) }),
-    ...(canary && {
-      canary: { ...counts(canary), ...(ready > 0 && { weight: Math.round((100 * canary.ready) / ready) }) },
-    }),
+    // No weight: Rolling and Recreate split nothing; every pod that is ready has an equal share.
+    ...(canary && { canary: counts(canary) }),
   };
 }
 

@@ -1,3 +1,7 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { PredictionLog, type PredictionLogOptions } from './prediction-log.ts';
 import { rowsOfTwo } from './testing/fake-session.ts';
@@ -19,7 +23,9 @@ function setUp(options: Partial<PredictionLogOptions> = {}) {
     write: async (text) => void written.push(text),
     random: () => 0,
     now: () => new Date(0),
-    onDropped: () => dropped++,
+    onDropped: (records) => {
+      dropped += records;
+    },
     ...options,
   });
   return { log, written, dropped: () => dropped };
@@ -75,5 +81,24 @@ test('a sink that fails loses records but not the server', async () => {
   await log.flush();
   log.record(prediction);
   await log.flush();
-  expect(dropped()).toBe(2);
+  log.record(prediction);
+  log.record(prediction);
+  log.record(prediction);
+  await log.flush();
+  expect(dropped()).toBe(5);
 });
+
+test('a reader of stdout that is slow gets every record whole, and the event loop never waits for it', async () => {
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('testing/log-predictions.ts', import.meta.url)), '2000'],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
+  child.stdout.pause();
+  // The program says so only once everything is recorded, though nothing is read yet.
+  await once(child.stderr, 'data');
+  const lines = (await text(child.stdout)).trimEnd().split('\n');
+  expect(lines.map((line) => JSON.parse(line).id)).toEqual(Array.from({ length: 2000 }, (_, index) => String(index)));
+}, 30_000);

@@ -13,7 +13,7 @@ export interface PredictionLogOptions {
   readonly write: (text: string) => Promise<void>;
   readonly random: () => number;
   readonly now: () => Date;
-  readonly onDropped: () => void;
+  readonly onDropped: (records: number) => void;
 }
 
 export interface Prediction {
@@ -40,7 +40,7 @@ export class PredictionLog {
     const { samplingRate, random, onDropped } = this.#options;
     if (samplingRate < 1 && random() >= samplingRate) return;
     if (this.#pendingChars >= MAX_PENDING_CHARS) {
-      onDropped();
+      onDropped(1);
       return;
     }
     const line = this.#format(prediction);
@@ -57,9 +57,10 @@ export class PredictionLog {
   async #drain(): Promise<void> {
     try {
       while (this.#pending.length > 0) {
-        const text = this.#pending.join('');
+        const lines = this.#pending;
+        const text = lines.join('');
         this.#pending = [];
-        await this.#options.write(text).catch(() => this.#options.onDropped());
+        await this.#options.write(text).catch(() => this.#options.onDropped(lines.length));
         this.#pendingChars -= text.length;
       }
     } finally {

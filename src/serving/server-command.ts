@@ -1,9 +1,7 @@
-import { write } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import { Command, Option } from 'commander';
 import { MODEL_ROOT, PORTS, PVC_ROOT } from '../api/names.ts';
 import { environment } from '../options.ts';
@@ -14,6 +12,7 @@ import { loadModel } from './models/load-model.ts';
 import { PredictionLog } from './prediction-log.ts';
 import { InferenceServer } from './server.ts';
 import { compileOptions, type ServerFlags, type ServerOptions } from './server-options.ts';
+import { textSink } from './text-sink.ts';
 import { VERSION } from './version.ts';
 
 /** The kubelet keeps 4096 bytes of a termination message; a message longer than this is cut. */
@@ -126,20 +125,14 @@ async function fail(error: unknown, logger: Logger): Promise<number> {
   return 1;
 }
 
-const writeAsync = promisify(write);
-
 function predictionLog(options: ServerOptions, metrics: ServingMetrics): PredictionLog | undefined {
   const samplingRate = options.config.predictionLog?.samplingRate ?? 0;
   if (samplingRate === 0) return undefined;
   return new PredictionLog({
     samplingRate,
-    // `process.stdout.write` to a pipe blocks the event loop while nobody reads; this waits in a thread of the pool.
-    write: async (text) => {
-      let rest: Buffer = Buffer.from(text);
-      while (rest.length > 0) rest = rest.subarray((await writeAsync(process.stdout.fd, rest)).bytesWritten);
-    },
+    write: textSink(process.stdout),
     random: Math.random,
     now: () => new Date(),
-    onDropped: () => metrics.droppedLogRecords.inc(),
+    onDropped: (records) => metrics.droppedLogRecords.inc(records),
   });
 }

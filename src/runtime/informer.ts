@@ -176,7 +176,8 @@ export class Informer<T extends KubeObject> {
   #put(object: T, routine: boolean, backInTime = false): void {
     const old = this.#store.get(keyOf(object));
     const order = compareResourceVersions(object.metadata.resourceVersion, old?.metadata.resourceVersion);
-    if (old !== undefined && order < 0 && old.metadata.uid === object.metadata.uid && !backInTime) return;
+    // Whatever their uids: what is older was there before the one of this name that is known now.
+    if (old !== undefined && order < 0 && !backInTime) return;
     this.#store.set(object);
     if (order !== 0) this.#tell(old === undefined ? { new: object, routine } : { old, new: object, routine });
   }

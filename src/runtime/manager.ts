@@ -89,8 +89,8 @@ export class Manager {
     });
     const applier = new Applier(fenced, options.hashAnnotation);
     for (const informer of this.#informers.all()) {
-      informer.onChange((change) => {
-        if (change.new === undefined) applier.forget(change.old?.metadata.uid ?? '');
+      informer.onChange(({ old, new: now }) => {
+        if (old?.metadata.uid !== undefined && old.metadata.uid !== now?.metadata.uid) applier.forget(old.metadata.uid);
       });
     }
     this.#controllers = controllers.map(

@@ -1,0 +1,57 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ApiClient } from './api-client.ts';
+import { type Change, Informer } from './informer.ts';
+import { CONFIG_MAPS, type ConfigMap, silentLogger } from './testing/cluster.ts';
+import { FakeClock, settle } from './testing/fake-clock.ts';
+import { ScriptedApi } from './testing/scripted-api.ts';
+
+const path = '/api/v1/namespaces/shop/configmaps';
+let api: ScriptedApi;
+let clock: FakeClock;
+let stop: AbortController;
+
+beforeEach(() => {
+  api = new ScriptedApi();
+  clock = new FakeClock();
+  stop = new AbortController();
+});
+afterEach(() => stop.abort());
+
+const configMap = (uid: string, resourceVersion: string, namespace = 'shop'): ConfigMap => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { namespace, name: 'a', uid, resourceVersion },
+});
+
+/** Follows the namespaces until everything that can happen by itself has. */
+async function follow(...namespaces: string[]) {
+  const informer = new Informer<ConfigMap>(
+    { resource: CONFIG_MAPS },
+    { client: new ApiClient(api, 'test'), namespaces, clock, random: () => 0, logger: silentLogger },
+  );
+  const changes: string[] = [];
+  const version = (object: ConfigMap | undefined) =>
+    object && `${object.metadata.uid}@${object.metadata.resourceVersion}`;
+  informer.onChange((change: Change<ConfigMap>) => changes.push(`${version(change.old)} -> ${version(change.new)}`));
+  informer.start(stop.signal);
+  await settle();
+  return { informer, changes, cached: () => version(informer.get('shop/a')) };
+}
+
+describe('an informer never goes back', () => {
+  test('to an object that was deleted and made again, when the watch is late', async () => {
+    api.lists.set(path, { items: [configMap('first', '100')], resourceVersion: '100' });
+    const { informer, changes, cached } = await follow('shop');
+    informer.observe(configMap('second', '110'));
+    for (const [type, object] of [
+      ['MODIFIED', configMap('first', '105')],
+      ['DELETED', configMap('first', '107')],
+      ['ADDED', configMap('second', '110')],
+    ] as const) {
+      api.tell(path, type, object);
+      await settle();
+      expect(cached()).toBe('second@110');
+    }
+    expect(changes).toEqual(['undefined -> first@100', 'first@100 -> second@110']);
+  });
+});

@@ -33,6 +33,14 @@ interface Contender {
   readonly path?: string;
 }
 
+/** Lets a server's code get hot before it is measured, as it is in production. */
+async function warm(contenders: readonly Contender[]): Promise<void> {
+  for (const { server, load, port, payload, path = '' } of contenders) {
+    const job = { port, connections: 16, warmUpMs: 0, durationMs: 3000, payload: payload.toString('base64'), path };
+    await load.measure(job, server.pid);
+  }
+}
+
 /** Measures contenders in turns; for each the rounds' figures. */
 async function race(contenders: readonly Contender[], connections: number): Promise<Measurement[][]> {
   const figures: Measurement[][] = contenders.map(() => []);
@@ -80,7 +88,12 @@ async function compare(title: string, contenders: readonly Contender[], connecti
   showMeasurement(contenders[0]?.name ?? '', bar);
   showMeasurement(contenders[1]?.name ?? '', ours);
   show('  requests a second, ratio', ratio(of(ours, rate), of(bar, rate)).toFixed(2), 'aim >= 0.70');
-  show('  by CPU time a request, ratio', ratio(of(bar, cpu), of(ours, cpu)).toFixed(2));
+  const best = (figures: readonly Measurement[] | undefined): number => Math.min(...of(figures, cpu));
+  show(
+    '  by CPU time a request, best rounds, ratio',
+    (best(bar) / best(ours)).toFixed(2),
+    `${best(bar).toFixed(1)} us, ${best(ours).toFixed(1)} us`,
+  );
   if (connections === 16) show('  p99 less p50, ratio', ratio(of(ours, tail), of(bar, tail)).toFixed(2), 'aim <= 1.50');
 }
 
@@ -118,6 +131,7 @@ async function rest(http: LoadProcess): Promise<void> {
       payload,
     },
   ];
+  await warm(contenders);
   for (const connections of CONNECTIONS) await compare('REST, one row as JSON', contenders, connections);
 }
 
@@ -141,19 +155,19 @@ async function grpc(load: LoadProcess): Promise<void> {
       path: '/inference.GRPCInferenceService/ModelInfer',
     },
   ];
+  await warm(contenders);
   for (const connections of CONNECTIONS) await compare('gRPC, one row raw', contenders, connections);
 }
 
 async function binary(load: LoadProcess): Promise<void> {
   const server = keep(await startFairlead('tiny/identity-fp32.onnx', { http: 7221, grpc: 0 }));
   const contender = { server, load, port: 7221 };
-  const [json, bytes] = await race(
-    [
-      { ...contender, name: 'JSON', payload: jsonRequest(32, 784) },
-      { ...contender, name: 'binary', payload: binaryRequest(32, 784) },
-    ],
-    4,
-  );
+  const contenders: Contender[] = [
+    { ...contender, name: 'JSON', payload: jsonRequest(32, 784) },
+    { ...contender, name: 'binary', payload: binaryRequest(32, 784) },
+  ];
+  await warm(contenders);
+  const [json, bytes] = await race(contenders, 4);
   console.log('REST, 32x784 floats there and back, 4 connections');
   showMeasurement('JSON', json);
   showMeasurement('binary tensors', bytes);
@@ -165,13 +179,12 @@ async function batching(load: LoadProcess): Promise<void> {
   const model = 'tiny/wide-mlp.onnx';
   const off = keep(await startFairlead(model, { http: 7231, grpc: 0 }, ['--max-batch-size', '1']));
   const on = keep(await startFairlead(model, { http: 7232, grpc: 0 }));
-  const [single, batched] = await race(
-    [
-      { name: 'off', server: off, load, port: 7231, payload },
-      { name: 'on', server: on, load, port: 7232, payload },
-    ],
-    64,
-  );
+  const contenders: Contender[] = [
+    { name: 'off', server: off, load, port: 7231, payload },
+    { name: 'on', server: on, load, port: 7232, payload },
+  ];
+  await warm(contenders);
+  const [single, batched] = await race(contenders, 64);
   console.log('REST, a model whose weights cost more than its rows, 64 connections');
   showMeasurement('batching off', single);
   showMeasurement('batching on', batched);
@@ -191,6 +204,7 @@ async function python(load: LoadProcess): Promise<void> {
       { name: variant, server, load, port, payload },
       { name: 'fairlead', server: ours, load, port: 7241, payload },
     ];
+    await warm(contenders);
     for (const connections of [1, 16]) {
       const [theirs, figures] = await race(contenders, connections);
       console.log(`REST beside FastAPI + uvicorn + onnxruntime (${variant}), ${connections} connections`);

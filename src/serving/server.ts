@@ -17,6 +17,8 @@ import type { SessionLike } from './session.ts';
 
 /** Connections that clients keep open get so long to be used once more and be told to close, before they are closed. */
 const MAX_LINGER_MS = 1_000;
+/** Memory for large HTTP bodies of all connections together; at least two of the largest fit. */
+const MAX_BODY_BYTES = 256 * 2 ** 20;
 
 export interface ServerDependencies {
   readonly logger: Logger;
@@ -57,7 +59,10 @@ export class InferenceServer {
       serverVersion: dependencies.serverVersion,
       onUnroutable: () => dependencies.metrics.unroutable.inc(),
     };
-    this.#http = new InferenceHttpServer(frontEnd);
+    this.#http = new InferenceHttpServer({
+      ...frontEnd,
+      maxBodyBytes: Math.max(MAX_BODY_BYTES, 2 * options.maxRequestBytes),
+    });
     this.#grpc = new InferenceGrpcServer(frontEnd);
     this.#metricsServer = createMetricsServer(dependencies.metrics.registry);
   }

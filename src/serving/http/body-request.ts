@@ -1,57 +1,100 @@
 import { IncomingMessage } from 'node:http';
+import { InferenceError } from '../inference-error.ts';
 import type { Client } from '../predictor.ts';
 
 /** What a request's body ends in. */
 export interface BodyReceiver {
   /** The whole body. */
   complete(body: Buffer): void;
-  /** The body passed the limit; the rest of it is thrown away as it arrives. */
-  tooLarge(): void;
-  /** What was left of a body that had passed the limit is over. */
+  /** The body is not taken; the rest of it is thrown away as it arrives. */
+  refused(error: InferenceError): void;
+  /** What was left of a refused body is over. */
   discarded(): void;
 }
 
-const EMPTY = Buffer.alloc(0);
+/** Memory that the bodies of all connections together may take. Bodies of one piece, the usual ones, do not count. */
+export class BodyBudget {
+  readonly #maxBytes: number;
+  #usedBytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** @throws InferenceError QueueFull when that much is not left. */
+  take(bytes: number): void {
+    if (this.#usedBytes + bytes > this.#maxBytes) {
+      throw new InferenceError(
+        'QueueFull',
+        `bodies of other requests fill ${this.#usedBytes} of ${this.#maxBytes} bytes`,
+      );
+    }
+    this.#usedBytes += bytes;
+  }
+
+  release(bytes: number): void {
+    this.#usedBytes -= bytes;
+  }
+}
+
+const EMPTY: Buffer = Buffer.alloc(0);
 
 /**
  * A request whose body is collected as the HTTP parser finds it. The parser hands every piece to `push`, and node's own
  * class puts it into a stream's buffer, to come out by events some ticks later; a prediction needs the body whole, so
- * here the pieces are kept and handed over at once. Measured: a fifth of node:http's time a request (docs/benchmarks.md).
+ * here the pieces are kept and handed over at once (docs/decisions/0023).
  */
 export class BodyRequest extends IncomingMessage implements Client {
   onGone: (() => void) | undefined;
-  #first: Buffer | undefined;
-  #others: Buffer[] | undefined;
-  #sizeBytes = 0;
-  #maxBytes = 0;
   #receiver: BodyReceiver | undefined;
-  #isTooLarge = false;
+  #budget: BodyBudget | undefined;
+  #maxBytes = 0;
+  #body: Buffer = EMPTY;
+  #sizeBytes = 0;
+  /** What the budget has been charged; the size of `#body` where it is our own memory. */
+  #chargedBytes = 0;
+  #isRefused = false;
 
-  /** Collects the body, of at most `maxBytes`. To be called before the request event returns. */
-  receive(maxBytes: number, receiver: BodyReceiver): void {
-    this.#maxBytes = maxBytes;
-    this.#receiver = receiver;
+  get declaredBytes(): number {
+    return Number(this.headers['content-length'] ?? 0);
   }
 
-  override push(chunk: Buffer | null): boolean {
+  /** Whether memory is charged for the body: then `release` has to follow. */
+  get isCharged(): boolean {
+    return this.#chargedBytes > 0;
+  }
+
+  /** Collects the body, of at most `maxBytes`. To be called before the request event returns. */
+  receive(maxBytes: number, budget: BodyBudget, receiver: BodyReceiver): void {
+    this.#maxBytes = maxBytes;
+    this.#budget = budget;
+    this.#receiver = receiver;
+    if (this.declaredBytes > maxBytes) this.#refuse(receiver, this.#tooLarge(String(this.declaredBytes)));
+  }
+
+  override push(piece: Buffer | null): boolean {
     const receiver = this.#receiver;
     if (receiver === undefined) return true;
-    if (chunk === null) {
+    if (piece === null) {
       this.#receiver = undefined;
-      if (this.#isTooLarge) receiver.discarded();
-      else receiver.complete(this.#take());
-      return true;
+      if (this.#isRefused) receiver.discarded();
+      else receiver.complete(this.#body.subarray(0, this.#sizeBytes));
+    } else if (!this.#isRefused) {
+      try {
+        this.#append(piece);
+      } catch (error) {
+        if (!(error instanceof InferenceError)) throw error;
+        this.#refuse(receiver, error);
+      }
     }
-    if (this.#isTooLarge) return true;
-    this.#sizeBytes += chunk.length;
-    if (this.#sizeBytes > this.#maxBytes) {
-      this.#isTooLarge = true;
-      this.#take();
-      receiver.tooLarge();
-    } else if (this.#first === undefined) this.#first = chunk;
-    else if (this.#others === undefined) this.#others = [this.#first, chunk];
-    else this.#others.push(chunk);
     return true;
+  }
+
+  /** Gives back the memory of the body; nothing may read it any more. */
+  release(): void {
+    this.#budget?.release(this.#chargedBytes);
+    this.#chargedBytes = 0;
+    this.#body = EMPTY;
   }
 
   /** There is no stream to let flow. */
@@ -61,17 +104,42 @@ export class BodyRequest extends IncomingMessage implements Client {
 
   /** Called when the connection ends before the answer is sent. */
   override _destroy(_error: Error | null, done: (error?: Error | null) => void): void {
+    // A body that is complete may be in the engine's hands; its response's end releases it.
+    if (this.#receiver !== undefined) this.release();
     this.#receiver = undefined;
-    this.#take();
     this.onGone?.();
     done();
   }
 
-  #take(): Buffer {
-    const body = this.#others === undefined ? (this.#first ?? EMPTY) : Buffer.concat(this.#others, this.#sizeBytes);
-    this.#first = undefined;
-    this.#others = undefined;
-    return body;
+  /** Memory doubles as it fills, so that a body in many small pieces costs no more than one in a few. */
+  #append(piece: Buffer): void {
+    const start = this.#sizeBytes;
+    const end = start + piece.length;
+    if (end > this.#maxBytes) throw this.#tooLarge(`more than ${this.#maxBytes}`);
+    this.#sizeBytes = end;
+    if (start === 0) {
+      this.#body = piece;
+      return;
+    }
+    if (end > this.#chargedBytes) {
+      const capacity = Math.min(2 * end, this.#maxBytes);
+      this.#budget?.take(capacity - this.#chargedBytes);
+      this.#chargedBytes = capacity;
+      const grown = Buffer.allocUnsafeSlow(capacity);
+      this.#body.copy(grown, 0, 0, start);
+      this.#body = grown;
+    }
+    piece.copy(this.#body, start);
+  }
+
+  #refuse(receiver: BodyReceiver, error: InferenceError): void {
+    this.#isRefused = true;
+    this.release();
+    receiver.refused(error);
+  }
+
+  #tooLarge(size: string): InferenceError {
+    return new InferenceError('TooLarge', `the body has ${size} bytes; at most ${this.#maxBytes} are taken`);
   }
 }
 

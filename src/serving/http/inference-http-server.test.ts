@@ -19,6 +19,7 @@ async function start(...models: readonly ModelFixture[]) {
   const http = new InferenceHttpServer({
     ...fixture,
     maxRequestBytes: MAX_REQUEST_BYTES,
+    maxBodyBytes: 2 * MAX_REQUEST_BYTES,
     serverVersion: '1.2.3',
     onUnroutable: () => fixture.metrics.unroutable.inc(),
   });
@@ -279,6 +280,38 @@ describe('limits', () => {
     expect(answer.statusCode).toBe(413);
     expect(await answer.body.text()).toContain('the body has more than 10000 bytes');
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100 * 2 ** 20);
+  });
+
+  test('the larger bodies of all connections together are bounded; small ones always pass', async () => {
+    const { port, call } = await start(identity);
+    const head = 'POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
+    const unfinished = `${head}1\r\n \r\n${(9000).toString(16)}\r\n${' '.repeat(9000)}\r\n`;
+    const holders = Array.from({ length: 10 }, () => connect(port, '127.0.0.1'));
+    const answers = holders.map((holder) => text(holder).catch(() => ''));
+    for (const holder of holders) holder.write(unfinished);
+    await expect.poll(() => holders.filter(({ bytesRead }) => bytesRead > 0).length).toBe(8);
+    expect((await call('/v2/models/m/infer', { inputs: [x] })).status).toBe(200);
+    for (const holder of holders) holder.destroy();
+    await Promise.all(answers);
+    const finished = async (): Promise<string> =>
+      raw(port, `${unfinished.replace('Host: a', 'Host: a\r\nConnection: close')}0\r\n\r\n`);
+    await expect.poll(finished).toContain('the body is not JSON');
+  });
+
+  test('a client that goes while its request runs does no harm', async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const session = new FakeSession({
+      run: async (inputs) => promise.then(() => inputs.map((input) => ({ ...input, name: 'y' }))),
+    });
+    const { port, call, metrics } = await start({ session });
+    const body = JSON.stringify({ inputs: [x] });
+    const gone = connect(port, '127.0.0.1');
+    gone.write(`POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
+    await expect.poll(() => session.runs.length).toBe(1);
+    gone.destroy();
+    resolve();
+    expect((await call('/v2/models/m/infer', { inputs: [x] })).status).toBe(200);
+    expect(await metrics.registry.getSingleMetricAsString('model_predictions_total')).toContain('outcome="success"} 2');
   });
 
   test('a full queue is 429 with when to come again', async () => {

@@ -7,7 +7,7 @@ import { type InferResponseBody, InferResponseWriter } from '../protocol/infer-r
 import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
 import { readRows, writeRows } from '../protocol/rows.ts';
 import type { Readiness } from '../readiness.ts';
-import { BodyRequest } from './body-request.ts';
+import { BodyBudget, BodyRequest } from './body-request.ts';
 import { httpStatus, retryAfterSeconds } from './http-status.ts';
 import { isPredictRoute, type ModelName, methodOf, type PredictRoute, type Route, Router } from './routes.ts';
 
@@ -15,6 +15,8 @@ export interface InferenceHttpOptions {
   readonly models: ModelSet;
   readonly readiness: Readiness;
   readonly maxRequestBytes: number;
+  /** Memory for the larger bodies of all connections together. */
+  readonly maxBodyBytes: number;
   readonly serverVersion: string;
   /** A request named a model or version that this server does not have. */
   readonly onUnroutable: () => void;
@@ -37,10 +39,12 @@ export class InferenceHttpServer {
   readonly server: Server<typeof BodyRequest, typeof ServerResponse>;
   readonly #options: InferenceHttpOptions;
   readonly #router = new Router();
+  readonly #bodies: BodyBudget;
   readonly #writers = new WeakMap<Predictor, InferResponseWriter>();
 
   constructor(options: InferenceHttpOptions) {
     this.#options = options;
+    this.#bodies = new BodyBudget(options.maxBodyBytes);
     this.server = createServer(
       {
         IncomingMessage: BodyRequest,
@@ -52,53 +56,30 @@ export class InferenceHttpServer {
       (request, response) => this.#handle(request, response),
     );
     this.server.on('checkContinue', (request: BodyRequest, response: Response) => {
-      if (!this.#isTooLarge(request)) response.writeContinue();
+      if (request.declaredBytes <= this.#options.maxRequestBytes) response.writeContinue();
       this.#handle(request, response);
     });
   }
 
-  #isTooLarge(request: BodyRequest): boolean {
-    return Number(request.headers['content-length'] ?? 0) > this.#options.maxRequestBytes;
-  }
-
   #handle(request: BodyRequest, response: Response): void {
-    const { maxRequestBytes } = this.#options;
-    let route: Route | undefined;
-    let refusal: InferenceError | undefined;
-    try {
-      route = this.#router.route(request.url ?? '/');
-      checkHeaders(route, request);
-    } catch (cause) {
-      refusal = toInferenceError(cause);
-    }
-    const refuseTooLarge = (): void => {
-      const said = request.headers['content-length'];
-      const size = said === undefined ? `more than ${maxRequestBytes}` : said;
-      this.#refuseEarly(
-        response,
-        new InferenceError('TooLarge', `the body has ${size} bytes; at most ${maxRequestBytes} are taken`),
-      );
-    };
-    const isTooLarge = this.#isTooLarge(request);
-    request.receive(isTooLarge ? 0 : maxRequestBytes, {
+    request.receive(this.#options.maxRequestBytes, this.#bodies, {
       complete: (body) => {
-        if (route === undefined || refusal !== undefined) this.#refuse(response, refusal ?? invalid('bad request'));
-        else this.#answer(route, request, response, body);
+        if (request.isCharged) response.once('close', () => request.release());
+        this.#answer(request, response, body);
       },
-      tooLarge: () => {
-        if (!response.headersSent) refuseTooLarge();
-      },
+      refused: (error) => this.#refuseEarly(response, error),
       discarded: () => response.end(),
     });
-    if (isTooLarge) refuseTooLarge();
   }
 
-  #answer(route: Route, request: BodyRequest, response: Response, body: Buffer): void {
-    if (isPredictRoute(route)) {
-      void this.#predict(route, request, response, body);
-      return;
-    }
+  #answer(request: BodyRequest, response: Response, body: Buffer): void {
     try {
+      const route = this.#router.route(request.url ?? '/');
+      checkHeaders(route, request);
+      if (isPredictRoute(route)) {
+        void this.#predict(route, request, response, body);
+        return;
+      }
       const { status, json } = this.#describe(route);
       this.#send(response, status, JSON.stringify(json));
     } catch (cause) {
@@ -178,6 +159,7 @@ export class InferenceHttpServer {
   }
 
   #sendInference(response: Response, { json, binary }: InferResponseBody): void {
+    if (response.destroyed) return;
     if (binary.length === 0) {
       this.#send(response, 200, json);
       return;
@@ -197,6 +179,8 @@ export class InferenceHttpServer {
   }
 
   #send(response: Response, status: number, json: string, extra: readonly string[] = []): void {
+    // The client has gone meanwhile.
+    if (response.destroyed) return;
     const length = Buffer.byteLength(json);
     response.writeHead(status, [
       ...this.#connection(),

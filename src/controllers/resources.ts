@@ -70,6 +70,13 @@ export interface HorizontalPodAutoscaler extends KubeObject {
   readonly status?: { readonly conditions?: readonly KubeCondition[] };
 }
 
+/** What a controller of Kubernetes tells about an object; kept for an hour by default. */
+export interface KubeEvent extends KubeObject {
+  readonly reason?: string;
+  readonly message?: string;
+  readonly lastTimestamp?: string | null;
+}
+
 /** What is written of a kind, before it has what the API server adds. */
 export interface NewObject {
   readonly apiVersion: string;
@@ -100,6 +107,14 @@ export const SERVICE_ACCOUNTS = defineResource({
   namespaced: true,
 });
 export const PODS = defineResource<Pod>({ group: '', version: 'v1', kind: 'Pod', plural: 'pods', namespaced: true });
+/** Read where nothing else tells why a controller of Kubernetes cannot do its work; never watched. */
+export const EVENTS = defineResource<KubeEvent>({
+  group: '',
+  version: 'v1',
+  kind: 'Event',
+  plural: 'events',
+  namespaced: true,
+});
 export const JOBS = defineResource<Job>({
   group: 'batch',
   version: 'v1',

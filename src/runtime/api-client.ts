@@ -24,6 +24,8 @@ export interface ListOptions {
   /** All namespaces when absent. */
   readonly namespace?: string | undefined;
   readonly selector?: LabelSelector | undefined;
+  /** Fields that objects must have with these values; each kind offers only a few. */
+  readonly fields?: Readonly<Record<string, string>>;
   readonly limit?: number;
   readonly continue?: string | undefined;
   readonly signal?: AbortSignal;
@@ -95,6 +97,7 @@ export class ApiClient {
     if (options.limit !== undefined) query.set('limit', String(options.limit));
     if (options.continue !== undefined) query.set('continue', options.continue);
     addSelector(query, options.selector);
+    if (options.fields !== undefined) query.set('fieldSelector', formatSelector(options.fields));
     const path = withQuery(pathToAll(resource, options.namespace), query);
     const list = (await this.#transport.json({ method: 'GET', path, signal: options.signal })) as KubeList<T>;
     // Items of a list come without these two; everything downstream relies on them.

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { ContainerStatus, Deployment, Pod } from '../resources.ts';
-import { diagnose, loadFailure } from './diagnose.ts';
+import type { ContainerStatus, Deployment, KubeEvent, Pod } from '../resources.ts';
+import { diagnose, diagnoseMissingPod, loadFailure } from './diagnose.ts';
 
 const pod = (status: Pod['status'], metadata: Partial<Pod['metadata']> = {}): Pod => ({
   apiVersion: 'v1',
@@ -160,6 +160,32 @@ describe('pods that were never made are explained', () => {
   test('by whatever else forbids them', () => {
     const message = 'pods "churn-1-x7k" is forbidden: violates PodSecurity "restricted:latest": hostPath volumes';
     expect(diagnose(refused(message), [], 1)[0]?.reason).toBe('PodForbidden');
+  });
+});
+
+describe('a Job without a pod is explained', () => {
+  const failedCreate = (message: string, lastTimestamp: string): KubeEvent => ({
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: 'x' },
+    reason: 'FailedCreate',
+    message: `Error creating: pods "job-x7k" is forbidden: ${message}`,
+    lastTimestamp,
+  });
+  test.each([
+    ['a quota', 'exceeded quota: q, requested: pods=1, used: pods=4, limited: pods=4', 'QuotaExceeded'],
+    ['Pod Security', 'violates PodSecurity "restricted:latest": hostPath volumes', 'PodForbidden'],
+    ['a LimitRange', 'maximum memory usage per Container is 256Mi, but limit is 512Mi', 'PodForbidden'],
+  ])('by the last refusal of %s', (_by, message, reason) => {
+    const events = [
+      failedCreate('something else', '2026-01-01T00:00:00Z'),
+      failedCreate(message, '2026-01-01T00:00:09Z'),
+      failedCreate('something else', '2026-01-01T00:00:05Z'),
+    ];
+    expect(diagnoseMissingPod(events)).toMatchObject({ reason, message: expect.stringContaining(message) });
+  });
+  test('by no guess where no Event tells', () => {
+    expect(diagnoseMissingPod([])).toMatchObject({ kind: 'waiting', reason: 'PodNotCreated' });
   });
 });
 

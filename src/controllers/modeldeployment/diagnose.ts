@@ -3,7 +3,7 @@
  * restart counts or times, so that they only change when the cause does.
  */
 import { LOAD_FAILURE_REASONS, type LoadFailureReason } from '../../api/serving-config.ts';
-import type { ContainerStatus, Deployment, KubeCondition, Pod } from '../resources.ts';
+import type { ContainerStatus, Deployment, KubeCondition, KubeEvent, Pod } from '../resources.ts';
 
 /** Causes in the order in which they are told when pods disagree: what needs a person comes first. */
 const FAILED_REASONS = [
@@ -20,7 +20,14 @@ const FAILED_REASONS = [
   'CrashLoop',
 ] as const;
 const CAPACITY_REASONS = ['QuotaExceeded', 'Unschedulable', 'Evicted', 'PodRejected'] as const;
-const WAITING_REASONS = ['WaitingForDeletion', 'ReconcileError', 'NotReady', 'Loading', 'Starting'] as const;
+const WAITING_REASONS = [
+  'WaitingForDeletion',
+  'ReconcileError',
+  'PodNotCreated',
+  'NotReady',
+  'Loading',
+  'Starting',
+] as const;
 
 export type DiagnosisReason =
   | (typeof FAILED_REASONS)[number]
@@ -67,15 +74,29 @@ export function parseObject(text: string | undefined): Readonly<Record<string, u
 /** Why pods could not even be made, from the `ReplicaFailure` condition of their Deployment. */
 function creationFailure(conditions: readonly KubeCondition[] | undefined): Diagnosis | undefined {
   const condition = conditions?.find(({ type, status }) => type === 'ReplicaFailure' && status === 'True');
-  if (condition === undefined) return undefined;
+  return condition && diagnoseRefusal(condition.message ?? '');
+}
+
+/** @param told what the API server answered a controller of Kubernetes that wanted to make a pod */
+function diagnoseRefusal(told: string): Diagnosis {
   // The name of a pod that was never made is random, and would change the message with every attempt.
-  const message = (condition.message ?? '').replace(/^pods "[^"]*" is forbidden: /, '');
+  const message = told.replace(/^pods "[^"]*" is forbidden: /, '');
   if (message.startsWith('exceeded quota')) {
     return diagnosis('QuotaExceeded', `${message}: raise the ResourceQuota, or ask for less`);
   }
   if (/service ?account .*not found/.test(message)) return diagnosis('ServiceAccountNotFound', message);
-  if (/^pods "[^"]*" is forbidden: /.test(condition.message ?? '')) return diagnosis('PodForbidden', message);
+  if (message !== told) return diagnosis('PodForbidden', message);
   return diagnosis('PodCreationFailed', message);
+}
+
+/**
+ * Why a Job has no pod.
+ * @param events of the Job, with reason FailedCreate
+ */
+export function diagnoseMissingPod(events: readonly KubeEvent[]): Diagnosis {
+  const last = [...events].sort((a, b) => ((a.lastTimestamp ?? '') < (b.lastTimestamp ?? '') ? 1 : -1))[0];
+  if (last === undefined) return diagnosis('PodNotCreated', 'a Job has no pod yet, and no Event of it says why');
+  return diagnoseRefusal((last.message ?? '').replace(/^Error creating: /, ''));
 }
 
 /** @returns undefined for a pod that is ready or that is ending */

@@ -31,6 +31,17 @@ describe('a model without a digest', () => {
     expect((await tenant().cluster.list(DEPLOYMENTS)).map(served)).toEqual([digest('7'), digest('7')]);
   });
 
+  test('whose Job cannot have a pod says what refuses it, and heals', async () => {
+    const refusal = 'pods "x-1" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=4, limited: pods=4';
+    tenant().play({ job: () => told('7'), jobRefusal: () => refusal });
+    tenant().startOperator({ clock });
+    await tenant().create({ model: { uri } });
+    const refused = await tenant().untilReason('QuotaExceeded');
+    expect(conditionOf(refused, 'CapacityAvailable')?.message).toContain('used: pods=4, limited: pods=4');
+    tenant().play({ jobRefusal: () => undefined });
+    await tenant().untilReady();
+  });
+
   test('that cannot be had is named, tried again by a new Job, and heals', async () => {
     tenant().play({
       job: () => ({ succeeds: false, message: '{"reason":"ModelNotFound","message":"s3 answered 404"}' }),

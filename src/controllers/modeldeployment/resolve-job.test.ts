@@ -45,6 +45,12 @@ describe('what the Jobs came to', () => {
   test('one runs', () => {
     expect(answerOf([attempt(1, 'running')], failedAtMs)).toMatchObject({ kind: 'running', attempt: 1 });
   });
+  test('one runs that has no pod, since it was made', () => {
+    const podless = attempt(1, 'running');
+    const job = { ...podless.job, metadata: { ...podless.job.metadata, creationTimestamp: FAILED_AT } };
+    expect(answerOf([{ job, pods: [] }], failedAtMs + 9)).toMatchObject({ podlessSinceMs: failedAtMs });
+    expect(answerOf([attempt(1, 'running', 'x')], failedAtMs)).toMatchObject({ podlessSinceMs: undefined });
+  });
   test('one told the digest', () => {
     expect(answerOf([attempt(2, 'Complete', told)], failedAtMs)).toEqual({
       kind: 'resolved',

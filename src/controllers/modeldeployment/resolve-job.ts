@@ -17,6 +17,8 @@ import { literalArgument } from './server-pod.ts';
 const CONTAINER = 'resolve';
 /** A download that takes longer is taken for stuck. */
 const DEADLINE_SECONDS = 3600;
+/** A Job without a pod for longer is looked into. The Job controller makes the pod within moments, or is refused. */
+export const POD_GRACE_MS = 15_000;
 const FIRST_RETRY_MS = 10_000;
 const LONGEST_RETRY_MS = 120_000;
 
@@ -89,9 +91,11 @@ export type Answer =
   | { readonly kind: 'resolved'; readonly jobNames: readonly string[]; readonly sha256: string }
   /** A Job is to be started; `before`: how the last one failed. */
   | { readonly kind: 'ask'; readonly jobNames: readonly string[]; readonly attempt: number; readonly before?: Failure }
-  /** A Job runs; `why` is set where its pod does not get on. */
+  /** A Job runs; `why` is set where its pod does not get on, `podlessSinceMs` where it has none. */
   | {
       readonly kind: 'running';
+      readonly job: Job;
+      readonly podlessSinceMs: number | undefined;
       readonly jobNames: readonly string[];
       readonly attempt: number;
       readonly why: Diagnosis | undefined;
@@ -136,7 +140,17 @@ export function answerOf(attempts: readonly Attempt[], nowMs: number): Answer {
     const why = last.pods.map(diagnosePod).find((found) => found !== undefined && found.kind !== 'waiting');
     const before = previous && failureOf(previous);
     const needed = previous === undefined ? jobNames : [...jobNames, previous.job.metadata.name];
-    return { kind: 'running', jobNames: needed, attempt, why, ...(before && { before }) };
+    const madeAtMs = Date.parse(last.job.metadata.creationTimestamp ?? '');
+    const podlessSinceMs = last.pods.length > 0 ? undefined : Number.isNaN(madeAtMs) ? nowMs : madeAtMs;
+    return {
+      kind: 'running',
+      job: last.job,
+      podlessSinceMs,
+      jobNames: needed,
+      attempt,
+      why,
+      ...(before && { before }),
+    };
   }
   if (HOPELESS.has(failed.reason)) return { kind: 'failed', jobNames, ...failed, retryAtMs: undefined };
   const failedAtMs = Date.parse(finished(last.job, 'Failed')?.lastTransitionTime ?? '');

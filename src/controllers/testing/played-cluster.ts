@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { loadKubeConfig } from '../../runtime/kube-config.ts';
 import { KubeTransport } from '../../runtime/kube-transport.ts';
 import type { KubeObject, ObjectMeta, Resource } from '../../runtime/types.ts';
-import { AUTOSCALERS, DEPLOYMENTS, type Deployment, JOBS, type Job, PODS, type Pod } from '../resources.ts';
+import { AUTOSCALERS, DEPLOYMENTS, type Deployment, EVENTS, JOBS, type Job, PODS, type Pod } from '../resources.ts';
 
 /** What becomes of a pod of a revision: the pod's status, or `ready`. */
 export type Fate = 'ready' | NonNullable<Pod['status']>;
@@ -21,6 +21,8 @@ export interface Play {
   pod(deployment: Deployment): Fate;
   /** Undefined: the Job goes on. */
   job(job: Job): JobEnd | undefined;
+  /** Why a Job's pod cannot be made. */
+  jobRefusal?(job: Job): string | undefined;
   /** Why the Deployment's pods cannot be made, as the quota would say it. */
   refusal?(deployment: Deployment): string | undefined;
 }
@@ -164,6 +166,8 @@ export class PlayedCluster {
     if (job.status?.conditions?.some(({ type }) => type === 'Complete' || type === 'Failed')) return;
     const own = all.find((pod) => pod.metadata.ownerReferences?.[0]?.uid === uid);
     if (own === undefined) {
+      const refusal = this.play.jobRefusal?.(job);
+      if (refusal !== undefined) return await this.#tellFailedCreate(job, refusal);
       const owner = { apiVersion: 'batch/v1', kind: 'Job', name, uid, controller: true };
       await this.#createPod(name, (job as unknown as PlayedDeployment).spec.template, owner);
       return;
@@ -185,6 +189,23 @@ export class PlayedCluster {
         ? { succeeded: 1, completionTime: time, conditions: [condition('SuccessCriteriaMet'), condition('Complete')] }
         : { failed: 1, conditions: [condition('FailureTarget'), condition('Failed')] }),
     });
+  }
+
+  /** As the Job controller tells it, once. */
+  async #tellFailedCreate({ metadata }: Job, refusal: string): Promise<void> {
+    const { uid, name } = metadata;
+    const time = new Date(this.#clock.now()).toISOString().replace(/\.\d+Z$/, 'Z');
+    const event = {
+      apiVersion: 'v1',
+      kind: 'Event',
+      metadata: { name: `${name}.refused`, namespace: this.namespace },
+      involvedObject: { apiVersion: 'batch/v1', kind: 'Job', namespace: this.namespace, name, uid },
+      type: 'Warning',
+      reason: 'FailedCreate',
+      message: `Error creating: ${refusal}`,
+      lastTimestamp: time,
+    };
+    await this.client.apply(EVENTS, event, true);
   }
 
   async #createPod(owner: string, template: PlayedDeployment['spec']['template'], reference: object): Promise<void> {

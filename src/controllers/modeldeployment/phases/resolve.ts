@@ -1,12 +1,15 @@
 import { identityOf } from '../../../runtime/prune.ts';
 import { objectKey } from '../../../runtime/types.ts';
 import { BY_MODEL, MODEL_VERSIONS, MODELS } from '../../kinds.ts';
-import { JOBS } from '../../resources.ts';
+import { EVENTS, JOBS, type Job } from '../../resources.ts';
 import { uriRefusal } from '../acceptance.ts';
+import { type Diagnosis, diagnoseMissingPod } from '../diagnose.ts';
 import { type Registry, resolveSource } from '../model-source.ts';
-import { answerOf, desiredResolveJob, type Failure, type Question, questionId } from '../resolve-job.ts';
+import { answerOf, desiredResolveJob, type Failure, POD_GRACE_MS, type Question, questionId } from '../resolve-job.ts';
 import { lookAgain, type ModelState, type Scope } from '../scope.ts';
 import type { Phase, PhaseContext } from './phase.ts';
+
+const PODLESS_RETRY_MS = 30_000;
 
 /** Finds out which bytes the spec means: from the spec, the registry, an earlier revision, or a Job that looks. */
 export const resolve: Phase = async (scope, context) => {
@@ -51,6 +54,10 @@ async function ask(
     case 'resolved':
       return { kind: 'resolved', model: { uri, sha256: answer.sha256, ...(version && { version }) } };
     case 'running':
+      if (answer.podlessSinceMs !== undefined) {
+        const why = await whyPodless(scope, context, answer.job, answer.podlessSinceMs);
+        if (why !== undefined) return { kind: 'resolving', uri, why };
+      }
       if (answer.before !== undefined) return failed(answer.before, true);
       return { kind: 'resolving', uri, why: answer.why };
     case 'ask': {
@@ -64,6 +71,23 @@ async function ask(
       if (answer.retryAtMs !== undefined) lookAgain(scope, answer.retryAtMs);
       return failed(answer, answer.retryAtMs !== undefined);
   }
+}
+
+/** A Job tells nowhere but in Events why its pod cannot be made. @returns undefined while it may still come */
+async function whyPodless(
+  scope: Scope,
+  { client, signal }: PhaseContext,
+  { metadata }: Job,
+  sinceMs: number,
+): Promise<Diagnosis | undefined> {
+  if (scope.nowMs < sinceMs + POD_GRACE_MS) {
+    lookAgain(scope, sinceMs + POD_GRACE_MS);
+    return undefined;
+  }
+  lookAgain(scope, scope.nowMs + PODLESS_RETRY_MS);
+  const fields = { 'involvedObject.uid': metadata.uid ?? '', reason: 'FailedCreate' };
+  const { items } = await client.list(EVENTS, { namespace: metadata.namespace, fields, signal });
+  return diagnoseMissingPod(items);
 }
 
 /** The same while the next attempt waits and while it runs: what is known only changes when that ends. */

@@ -220,6 +220,19 @@ describe('bad requests', () => {
     });
   });
 
+  test('whatever stands in a request, what is said of it fits into trailers', async () => {
+    const names = Array.from({ length: 200 }, (_, index) => `${index} ${'é'.repeat(50)}`);
+    const inputs = names.map((name) => ({ name, datatype: 'FP32', shape: [1] }));
+    const { infer } = await start({ session: new FakeSession({ inputs }) });
+    const refused = { code: status.INVALID_ARGUMENT, details: expect.stringMatching(/^unknown input "q".{700,790}…$/) };
+    await expect(infer({ inputs: [{ ...x, name: 'q' }] })).rejects.toMatchObject(refused);
+    const { infer: again } = await start(identity);
+    await expect(again({ inputs: [{ ...x, shape: new Array(40_000).fill(1) }] })).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringMatching(/\(40000 dimensions\)/),
+    });
+  });
+
   test('a message above the limit', async () => {
     const { call } = await start(identity);
     await expect(call('ModelInfer', Buffer.alloc(200_000))).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED });

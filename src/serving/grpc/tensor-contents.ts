@@ -1,5 +1,5 @@
 import protobuf from 'protobufjs';
-import { invalid, quoted } from '../inference-error.ts';
+import { invalid, quoted, shown } from '../inference-error.ts';
 import { ELEMENT_TYPES, elementCount, type NumericDatatype, type TypedArray } from '../protocol/element-types.ts';
 import { checkText } from '../protocol/json-tensor.ts';
 import type { Datatype, TensorData } from '../tensor.ts';
@@ -85,7 +85,7 @@ export function readContents(
   }
   if (values.count !== count) {
     throw invalid(
-      `input ${quoted(name)}: ${expected.name} has ${values.count} values but shape [${shape.join(', ')}] needs ${count}`,
+      `input ${quoted(name)}: ${expected.name} has ${values.count} values but shape ${shown(shape)} needs ${count}`,
     );
   }
   return values.data;

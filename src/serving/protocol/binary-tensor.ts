@@ -1,5 +1,5 @@
 import { endianness } from 'node:os';
-import { invalid, quoted } from '../inference-error.ts';
+import { invalid, quoted, shown } from '../inference-error.ts';
 import type { Datatype, Tensor, TensorData } from '../tensor.ts';
 import { ELEMENT_TYPES, elementCount } from './element-types.ts';
 import { checkText } from './json-tensor.ts';
@@ -25,7 +25,7 @@ export function readBinaryData(
   const { array, sizeBytes, kind } = ELEMENT_TYPES[datatype];
   if (bytes.length !== count * sizeBytes) {
     throw invalid(
-      `input ${quoted(name)}: ${bytes.length} bytes of binary data, but ${datatype} of shape [${shape.join(', ')}] needs ${count * sizeBytes}`,
+      `input ${quoted(name)}: ${bytes.length} bytes of binary data, but ${datatype} of shape ${shown(shape)} needs ${count * sizeBytes}`,
     );
   }
   if (kind === 'boolean') {

@@ -33,6 +33,37 @@ test('a request is read in the order of the model, whatever its own', () => {
   expect(inputs[1]?.data).toEqual(BigInt64Array.of(7n));
 });
 
+test.each([
+  ['n', /^input "n": value Infinity at index 0 is out of range for INT64$/],
+  ['x', /^input "x": value Infinity at index 0 is out of range for FP32$/],
+])('a million digits for %s are out of range, cost nothing to read and are not echoed', (name, message) => {
+  const given = name === 'n' ? [x, { ...n, data: [0] }] : [{ ...x, data: [0, 0] }, n];
+  const text = JSON.stringify({ inputs: given }).replace('[0', `[${'9'.repeat(1_000_000)}`);
+  expect(() => read(text)).toThrow(message);
+});
+
+test('a long integer for a float is checked against its range beside exact integers as it is alone', () => {
+  const literal = (digits: string) => JSON.stringify({ inputs: [x, n] }).replace('"data":[1,2]', `"data":[${digits},2]`);
+  expect(read(literal('9007199254740993')).inputs[0]?.data).toEqual(Float32Array.of(9007199254740992, 2));
+  const halves = new ModelSignature(
+    [
+      { name: 'x', datatype: 'FP16', shape: [1] },
+      { name: 'n', datatype: 'INT64', shape: [1] },
+    ],
+    [],
+  );
+  const half = JSON.stringify({ inputs: [{ name: 'x', shape: [1], datatype: 'FP16', data: [0] }, n] });
+  const body = Buffer.from(half.replace('[0]', '[9007199254740993]'));
+  expect(() => readInferRequest(halves, body, undefined)).toThrow(/out of range for FP16/);
+});
+
+test('the message about a shape or a name is short, however long they are', () => {
+  const shape = new Array(60_000).fill(1);
+  expect(() => read({ inputs: [{ ...x, shape }, n] })).toThrow(
+    'input "x" takes shape [-1, 2], not [1, 1, 1, 1, 1, 1, 1, 1, … (60000 dimensions)]',
+  );
+});
+
 test('integers of 64 bits arrive with every digit', () => {
   const text = JSON.stringify({ inputs: [x, n] }).replace('[7]', '[9007199254740993]');
   expect(read(text).inputs[1]?.data).toEqual(BigInt64Array.of(9007199254740993n));

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { InferenceError, invalid, quoted } from '../inference-error.ts';
+import { InferenceError, invalid, quoted, shown } from '../inference-error.ts';
 import type { Datatype, Tensor, TensorData } from '../tensor.ts';
 import { ELEMENT_TYPES, type ElementType, elementCount } from './element-types.ts';
 import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from './half-float.ts';
@@ -23,9 +23,7 @@ export function readJsonData(name: string, datatype: Datatype, shape: readonly n
   const count = elementCount(shape);
   const values: unknown[] = Array.isArray(data[0]) ? flatten(name, shape, data) : data;
   if (values.length !== count) {
-    throw invalid(
-      `input ${quoted(name)}: data has ${values.length} values but shape [${shape.join(', ')}] needs ${count}`,
-    );
+    throw invalid(`input ${quoted(name)}: data has ${values.length} values but shape ${shown(shape)} needs ${count}`);
   }
   if (datatype === 'BYTES') return values.map((value, index) => readText(name, index, value));
   const type = ELEMENT_TYPES[datatype];
@@ -53,12 +51,12 @@ function flatten(name: string, shape: readonly number[], data: readonly unknown[
     }
     if (!Array.isArray(level)) {
       throw invalid(
-        `input ${quoted(name)}: data is nested ${depth} deep at ${describe(level)}, but shape [${shape.join(', ')}] has ${shape.length} dimensions`,
+        `input ${quoted(name)}: data is nested ${depth} deep at ${describe(level)}, but shape ${shown(shape)} has ${shape.length} dimensions`,
       );
     }
     if (level.length !== expected) {
       throw invalid(
-        `input ${quoted(name)}: an array at depth ${depth + 1} of data has ${level.length} entries, but shape [${shape.join(', ')}] needs ${expected}`,
+        `input ${quoted(name)}: an array at depth ${depth + 1} of data has ${level.length} entries, but shape ${shown(shape)} needs ${expected}`,
       );
     }
     for (const entry of level) visit(entry, depth + 1);
@@ -70,7 +68,7 @@ function flatten(name: string, shape: readonly number[], data: readonly unknown[
 function readFloats(name: string, datatype: Datatype, values: readonly unknown[], type: ElementType): TensorData {
   const out = new type.array(values.length) as Float32Array | Float64Array;
   for (let index = 0; index < values.length; index++) {
-    const value = values[index];
+    const value = asDouble(values[index]);
     if (typeof value === 'number') {
       out[index] = value;
       // Subtracting an infinity from itself is NaN: the cheapest test that the stored value is finite.
@@ -83,8 +81,12 @@ function readFloats(name: string, datatype: Datatype, values: readonly unknown[]
   return out;
 }
 
+/** Beside inputs of exact integers, long integers for a float arrive exact as well. */
+function asDouble(value: unknown): unknown {
+  return typeof value === 'bigint' ? Number(value) : value;
+}
+
 function readSpecialFloat(name: string, index: number, value: unknown, datatype: Datatype): number {
-  if (typeof value === 'bigint') return Number(value);
   const special = typeof value === 'string' && Object.hasOwn(NON_FINITE, value) ? NON_FINITE[value] : undefined;
   if (special === undefined) throw wrongType(name, index, value, `a number for ${datatype}`);
   return special;
@@ -93,7 +95,8 @@ function readSpecialFloat(name: string, index: number, value: unknown, datatype:
 function readHalves(name: string, datatype: Datatype, values: readonly unknown[]): TensorData {
   const [to, from] = datatype === 'FP16' ? [toFloat16, fromFloat16] : [toBfloat16, fromBfloat16];
   const out = new Uint16Array(values.length);
-  values.forEach((value, index) => {
+  values.forEach((given, index) => {
+    const value = asDouble(given);
     if (typeof value === 'number') {
       const stored = to(value);
       if (!Number.isFinite(from(stored))) throw outOfRange(name, index, value, datatype);
@@ -125,6 +128,8 @@ function readBigIntegers(name: string, datatype: Datatype, values: readonly unkn
     if (typeof value !== 'number' && typeof value !== 'bigint') {
       throw wrongType(name, index, value, `an integer for ${datatype}`);
     }
+    // Infinity is what a literal of too many digits or too large an exponent reads as.
+    if (typeof value === 'number' && Math.abs(value) >= 2 ** 64) throw outOfRange(name, index, value, datatype);
     if (typeof value === 'number' && !Number.isSafeInteger(value)) {
       throw Number.isInteger(value)
         ? invalid(

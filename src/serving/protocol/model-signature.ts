@@ -1,4 +1,4 @@
-import { InferenceError, invalid, quoted } from '../inference-error.ts';
+import { InferenceError, invalid, quoted, shown } from '../inference-error.ts';
 import { DATATYPES, type Datatype, type Tensor, type TensorSpec } from '../tensor.ts';
 import { elementCount } from './element-types.ts';
 import { MAX_STRINGS } from './heap-limits.ts';
@@ -48,11 +48,11 @@ export class ModelSignature {
       );
     }
     if (!fits(shape, spec.shape)) {
-      throw invalid(`input ${quoted(name)} takes shape [${spec.shape.join(', ')}], not [${shape.join(', ')}]`);
+      throw invalid(`input ${quoted(name)} takes shape ${shown(spec.shape)}, not ${shown(shape)}`);
     }
     const maxElements = spec.datatype === 'BYTES' ? this.#maxStrings : MAX_ELEMENTS;
     if (elementCount(shape) > maxElements) {
-      throw invalid(`input ${quoted(name)}: shape [${shape.join(', ')}] has more than ${maxElements} elements`);
+      throw invalid(`input ${quoted(name)}: shape ${shown(shape)} has more than ${maxElements} elements`);
     }
     return spec;
   }
@@ -123,7 +123,7 @@ function fits(shape: readonly number[], spec: readonly number[]): boolean {
 }
 
 function list(specs: readonly TensorSpec[]): string {
-  return specs.map(({ name, datatype, shape }) => `${quoted(name)} (${datatype} [${shape.join(', ')}])`).join(', ');
+  return specs.map(({ name, datatype, shape }) => `${quoted(name)} (${datatype} ${shown(shape)})`).join(', ');
 }
 
 /** A datatype's name as one of the protocol's. */

@@ -1,4 +1,4 @@
-import { invalid, quoted } from '../inference-error.ts';
+import { invalid, quoted, shown } from '../inference-error.ts';
 import type { Tensor, TensorSpec } from '../tensor.ts';
 import { elementCount } from './element-types.ts';
 import { isObject } from './infer-request.ts';
@@ -105,7 +105,7 @@ function splitRows(tensor: Tensor, rowCount: number): readonly string[] {
   const [rows, ...trailing] = tensor.shape;
   if (rows !== rowCount) {
     throw invalid(
-      `output ${quoted(tensor.name)} has shape [${tensor.shape.join(', ')}] for ${rowCount} rows, so it cannot be told by rows: use /v2`,
+      `output ${quoted(tensor.name)} has shape ${shown(tensor.shape)} for ${rowCount} rows, so it cannot be told by rows: use /v2`,
     );
   }
   const size = elementCount(trailing);

@@ -359,6 +359,36 @@ describe('ways to lay a model out in a registry', () => {
     },
   );
 
+  it('an image built on a base holds the files of /models only, as its upper layers leave them', async () => {
+    await using root = await scratch();
+    const content = await modelBytes('digits.onnx');
+    const base = await writeFiles(join(root.path, 'base'), { 'bin/busybox': Buffer.from('elf') });
+    execFileSync('ln', [join(base, 'bin/busybox'), join(base, 'bin/cat')]);
+    execFileSync('ln', ['-s', '/bin/busybox', join(base, 'bin/sh')]);
+    const old = await writeFiles(join(root.path, 'old'), {
+      'models/model.onnx': Buffer.from('old'),
+      'models/notes.md': Buffer.from('old'),
+    });
+    const upper = await writeFiles(join(root.path, 'upper'), {
+      'models/model.onnx': content,
+      'models/.wh.notes.md': Buffer.from(''),
+    });
+    const layers = [base, old, upper].map((folder) => ({ mediaType: `${TAR}+gzip`, content: gzipSync(tarOf(folder)) }));
+    await pushArtefact({ ...push('based'), configMediaType: IMAGE }, layers);
+    const wanted = directoryDigest(new Map([['model.onnx', sha256(content)]]));
+    expect((await load(root.path, 'based')).sha256).toBe(wanted);
+  });
+
+  it('an image with a link for its model is refused', async () => {
+    await using root = await scratch();
+    const folder = await writeFiles(join(root.path, 'image'), { 'models/real.onnx': Buffer.from('x') });
+    execFileSync('ln', ['-s', 'real.onnx', join(folder, 'models/model.onnx')]);
+    await pushArtefact({ ...push('linked-image'), configMediaType: IMAGE }, [
+      { mediaType: TAR, content: tarOf(folder) },
+    ]);
+    await expect(load(root.path, 'linked-image')).rejects.toMatchObject({ reason: 'InvalidModel' });
+  });
+
   it('an index leads to the manifest for this machine', async () => {
     await using root = await scratch();
     const content = await modelBytes('digits.onnx');

@@ -2,9 +2,10 @@ import { PassThrough, Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { LoadFailure } from './failure.ts';
+import { visibleEntries } from './image-layers.ts';
 import { type OciDescriptor, type OciManifest, OciRepository, parseOciReference } from './oci-registry.ts';
 import type { ModelEntry, ModelSource } from './source.ts';
-import { tarEntries } from './tar.ts';
+import { type TarEntry, tarEntries } from './tar.ts';
 
 /** Names of a layer's file, as ORAS and the CNCF's ModelPack write them. */
 const TITLES = ['org.opencontainers.image.title', 'org.cncf.model.filepath'];
@@ -12,7 +13,7 @@ const TITLES = ['org.opencontainers.image.title', 'org.cncf.model.filepath'];
 const UNPACK = 'io.deis.oras.content.unpack';
 const IMAGE_CONFIGS = ['application/vnd.oci.image.config.v1+json', 'application/vnd.docker.container.image.v1+json'];
 /** Where a container image that carries a model ("modelcar") keeps it. */
-const IMAGE_MODEL_FOLDER = 'models/';
+const IMAGE_MODEL_FOLDER = 'models';
 
 /**
  * A model in a registry: an artefact whose layers are files with titles (`oras push`), one layer that is the file, tar
@@ -31,9 +32,8 @@ export const ociSource: ModelSource = {
       return { layout: 'file', entries: one({ path, sizeBytes: only.size, content: repository.blob(only) }) };
     }
     const isImage = IMAGE_CONFIGS.includes(manifest.config?.mediaType ?? '');
-    const entries = isImage
-      ? belowModels(layerEntries(layers, repository, uri.shown))
-      : layerEntries(layers, repository, uri.shown);
+    const opened = layers.map((layer) => () => layerEntries(layer, repository, uri.shown));
+    const entries = isImage ? imageFiles(opened, uri.shown) : artefactFiles(opened, uri.shown);
     return { layout: 'directory', entries };
   },
 };
@@ -59,29 +59,40 @@ async function* one(entry: ModelEntry): AsyncGenerator<ModelEntry> {
   yield entry;
 }
 
-async function* layerEntries(
-  layers: readonly OciDescriptor[],
-  repository: OciRepository,
-  shown: string,
-): AsyncGenerator<ModelEntry> {
-  for (const layer of layers) {
-    const title = titleOf(layer);
-    if (isArchive(layer)) yield* tarEntries(unpacked(repository.blob(layer), layer.mediaType), shown);
-    else if (title !== undefined) yield { path: title, sizeBytes: layer.size, content: repository.blob(layer) };
-    else {
-      throw new LoadFailure(
-        'InvalidModel',
-        `${shown}: layer ${layer.digest} (${layer.mediaType}) has neither a title nor a tar's type`,
-      );
-    }
+async function* layerEntries(layer: OciDescriptor, repository: OciRepository, shown: string): AsyncGenerator<TarEntry> {
+  const path = titleOf(layer);
+  if (isArchive(layer)) yield* tarEntries(unpacked(repository.blob(layer), layer.mediaType), shown);
+  else if (path !== undefined) yield { path, kind: 'file', sizeBytes: layer.size, content: repository.blob(layer) };
+  else {
+    throw new LoadFailure(
+      'InvalidModel',
+      `${shown}: layer ${layer.digest} (${layer.mediaType}) has neither a title nor a tar's type`,
+    );
   }
 }
 
-async function* belowModels(entries: AsyncIterable<ModelEntry>): AsyncGenerator<ModelEntry> {
-  for await (const entry of entries) {
-    if (!entry.path.startsWith(IMAGE_MODEL_FOLDER)) continue;
-    yield { ...entry, path: entry.path.slice(IMAGE_MODEL_FOLDER.length) };
+type Layer = () => AsyncIterable<TarEntry>;
+
+/** All of an artefact's layers are the model. */
+async function* artefactFiles(layers: readonly Layer[], shown: string): AsyncGenerator<ModelEntry> {
+  for (const open of layers) {
+    for await (const entry of open()) if (isPlainFile(entry, shown)) yield entry;
   }
+}
+
+/** Of an image only its model folder is the model; what else it holds, links and devices too, is nothing to us. */
+async function* imageFiles(layers: readonly Layer[], shown: string): AsyncGenerator<ModelEntry> {
+  for await (const entry of visibleEntries(IMAGE_MODEL_FOLDER, layers)) {
+    if (!isPlainFile(entry, shown)) continue;
+    yield { ...entry, path: entry.path.slice(IMAGE_MODEL_FOLDER.length + 1) };
+  }
+}
+
+/** @throws LoadFailure `InvalidModel` for what is neither a file nor a directory. */
+function isPlainFile({ path, kind }: TarEntry, shown: string): boolean {
+  if (kind === 'file' || kind === 'directory') return kind === 'file';
+  const what = kind === 'link' ? 'a link' : 'neither a file nor a directory';
+  throw new LoadFailure('InvalidModel', `${shown}: ${path} is ${what}; a model holds plain files only`);
 }
 
 function titleOf({ annotations }: OciDescriptor): string | undefined {

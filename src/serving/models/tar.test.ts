@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { link, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -11,7 +11,8 @@ async function read(tar: Uint8Array, pieceBytes: number): Promise<Record<string,
     for (let at = 0; at < tar.length; at += pieceBytes) yield tar.subarray(at, at + pieceBytes);
   }
   const files: Record<string, string> = {};
-  for await (const { path, content } of tarEntries(pieces(), 'archive')) {
+  for await (const { path, kind, content } of tarEntries(pieces(), 'archive')) {
+    if (kind !== 'file') continue;
     const chunks = [];
     for await (const chunk of content) chunks.push(chunk);
     files[path] = Buffer.concat(chunks).toString();
@@ -43,6 +44,22 @@ it.each(['ustar', 'pax', 'gnu'])('reads what tar writes as %s, in pieces of any 
     }),
     { numRuns: 15 },
   );
+});
+
+it('tells links and directories, and reads on past targets too long for a header', async () => {
+  await using root = await scratch();
+  await mkdir(join(root.path, 'bin'));
+  await writeFile(join(root.path, 'bin', 'busybox'), 'elf');
+  await link(join(root.path, 'bin', 'busybox'), join(root.path, 'bin', 'cat'));
+  await symlink(`/${'deep/'.repeat(40)}target`, join(root.path, 'bin', 'far'));
+  const tar = execFileSync('tar', ['-C', root.path, '--format=gnu', '--sort=name', '-cf', '-', 'bin']);
+  const found: string[] = [];
+  async function* whole() {
+    yield tar;
+  }
+  for await (const { path, kind, sizeBytes } of tarEntries(whole(), 'archive'))
+    found.push(`${kind} ${path} ${sizeBytes}`);
+  expect(found).toEqual(['directory bin 0', 'file bin/busybox 3', 'link bin/cat 0', 'link bin/far 0']);
 });
 
 it('an archive that is cut or damaged is InvalidModel', async () => {

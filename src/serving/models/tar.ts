@@ -5,12 +5,27 @@ const BLOCK = 512;
 /** Extended headers hold a path; what is larger is no header. */
 const MAX_HEADER_BYTES = 1 << 20;
 
+/** One entry of a tar; only a `file` has content. */
+export interface TarEntry extends ModelEntry {
+  readonly kind: 'file' | 'directory' | 'link' | 'special';
+}
+
+/** What a header's type says. Hard and symbolic links, devices and pipes have no content, whatever size they claim. */
+const KINDS: Readonly<Record<string, TarEntry['kind']>> = {
+  '0': 'file',
+  '\0': 'file',
+  '1': 'link',
+  '2': 'link',
+  '5': 'directory',
+};
+const WITHOUT_CONTENT = /^[1-6]$/;
+
 /**
- * The files of a tar stream (ustar, pax, GNU long names), in its order. Each entry's content must be read, or is
- * skipped, before the next. Directories carry nothing; links and devices are refused.
+ * The entries of a tar stream (ustar, pax, GNU long names), in its order, a directory's path without a slash at its end.
+ * Each entry's content must be read, or is skipped, before the next.
  * @throws LoadFailure `InvalidModel` for what is not a sound tar.
  */
-export async function* tarEntries(stream: AsyncIterable<Uint8Array>, shown: string): AsyncGenerator<ModelEntry> {
+export async function* tarEntries(stream: AsyncIterable<Uint8Array>, shown: string): AsyncGenerator<TarEntry> {
   const reader = new ChunkReader(stream, shown);
   let longPath: string | undefined;
   let paxSize: number | undefined;
@@ -20,26 +35,22 @@ export async function* tarEntries(stream: AsyncIterable<Uint8Array>, shown: stri
     if (checksum(header) !== number(header, 148, 8))
       throw new LoadFailure('InvalidModel', `${shown}: the archive is damaged`);
     const type = String.fromCharCode(header[156] ?? 0);
-    const sizeBytes = paxSize ?? number(header, 124, 12);
-    if (type === 'x' || type === 'L') {
-      const text = (await reader.whole(sizeBytes)).toString();
+    const headerBytes = number(header, 124, 12);
+    // x, g: extended headers; L, K: a path and a link's target that are too long for the header that follows.
+    if (type === 'x' || type === 'L' || type === 'K' || type === 'g') {
+      const text = (await reader.whole(headerBytes)).toString();
       if (type === 'L') longPath = text.replace(/\0.*$/s, '');
-      else ({ path: longPath, size: paxSize } = paxRecords(text));
+      if (type === 'x') ({ path: longPath, size: paxSize } = paxRecords(text));
       continue;
     }
-    const path = (longPath ?? headerPath(header)).replace(/^(\.\/)+/, '');
+    const path = (longPath ?? headerPath(header)).replace(/^(\.\/)+/, '').replace(/\/+$/, '');
+    const sizeBytes = WITHOUT_CONTENT.test(type) ? 0 : (paxSize ?? headerBytes);
     longPath = undefined;
     paxSize = undefined;
-    if (type === '0' || type === '\0') {
-      const content = reader.content(sizeBytes);
-      yield { path, sizeBytes, content };
-      for await (const _ of content);
-      await reader.skip(padding(sizeBytes));
-    } else if (type === '5' || type === 'g') {
-      await reader.skip(sizeBytes + padding(sizeBytes));
-    } else {
-      throw new LoadFailure('InvalidModel', `${shown}: ${path} is a link or a device; a model holds plain files only`);
-    }
+    const content = reader.content(sizeBytes);
+    yield { path, kind: KINDS[type] ?? 'special', sizeBytes, content };
+    for await (const _ of content);
+    await reader.skip(padding(sizeBytes));
   }
   await reader.drain();
 }

@@ -116,6 +116,23 @@ test('under load a batch waits for more, at most the delay from its first reques
   expect(clock.waiting).toBe(0);
 });
 
+test('a full batch does not wait behind an older one that is held back', async () => {
+  const { clock, runs, batcher, submit } = setUp({ maxBatchSize: 3, maxDelayMs: 10 });
+  const wide: Tensor = { name: 'x', datatype: 'FP32', shape: [3, 3], data: new Float32Array(9) };
+  submit();
+  submit();
+  await clock.endTurn();
+  submit();
+  await clock.advance(1);
+  batcher.submit([wide], ['y']);
+  await runs[0]?.finish();
+  await clock.endTurn();
+  expect(runs.map(({ rows }) => rows)).toEqual([2, 3]);
+  await runs[1]?.finish();
+  await clock.endTurn();
+  expect(runs.map(({ rows }) => rows)).toEqual([2, 3, 1]);
+});
+
 test('a delay that passes after the load has gone is not waited again', async () => {
   const { clock, runs, submit } = setUp({ maxDelayMs: 10 });
   submit();
@@ -156,7 +173,7 @@ test('inputs that disagree in the number of rows run alone', async () => {
 });
 
 test('when a shared run fails each request is tried alone, so only the guilty one fails', async () => {
-  const { clock, runs, submit } = setUp({}, (inputs) => {
+  const { clock, runs, observed, submit } = setUp({}, (inputs) => {
     if (Array.from(inputs[0]?.data as Float32Array).includes(13)) throw new Error('index 13 is out of bounds');
     return inputs;
   });
@@ -169,6 +186,7 @@ test('when a shared run fails each request is tried alone, so only the guilty on
     { status: 'rejected', reason: new Error('index 13 is out of bounds') },
     { status: 'fulfilled', value: [20, 21] },
   ]);
+  expect(observed).toEqual([{ rowCounts: [1, 1, 1], waitedMs: [0, 0, 0] }]);
 });
 
 test('outputs without a row for each row are never handed out: each request is run alone', async () => {

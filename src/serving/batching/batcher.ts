@@ -30,7 +30,10 @@ export interface BatcherOptions {
 }
 
 export interface BatchObserver {
-  /** An engine run starts: the rows of each request in it, and how long each had waited. */
+  /**
+   * An engine run starts: the rows of each request in it, and how long each had waited. Once a request: the runs in
+   * which the requests of a failed one are tried alone are not told.
+   */
   batchStarted(rowCounts: readonly number[], waitedMs: readonly number[]): void;
 }
 
@@ -143,12 +146,14 @@ export class Batcher {
 
   readonly #turn = (): void => {
     this.#turnAsked = false;
-    const group = this.#oldestGroup();
-    if (this.#running || group === undefined) return;
+    const oldest = this.#oldestGroup();
+    if (this.#running || oldest === undefined) return;
     this.#cancelDelay?.();
     this.#cancelDelay = undefined;
-    const holdMs = this.#holdMs(group);
-    if (holdMs > 0) this.#cancelDelay = this.#clock.afterDelay(holdMs, this.#turn);
+    const holdMs = this.#holdMs(oldest);
+    // A full batch gains nothing by the wait of another.
+    const group = holdMs > 0 ? this.#fullGroup() : oldest;
+    if (group === undefined) this.#cancelDelay = this.#clock.afterDelay(holdMs, this.#turn);
     else this.#start(this.#take(group));
   };
 
@@ -160,12 +165,21 @@ export class Batcher {
     return oldest;
   }
 
+  #fullGroup(): QueuedJob[] | undefined {
+    for (const group of this.#groups.values()) if (this.#isFull(group)) return group;
+    return undefined;
+  }
+
   #holdMs(group: readonly QueuedJob[]): number {
-    const { maxDelayMs, maxBatchSize } = this.#options;
-    if (maxDelayMs === 0 || !this.#requestsMet) return 0;
+    const { maxDelayMs } = this.#options;
+    if (maxDelayMs === 0 || !this.#requestsMet || this.#isFull(group)) return 0;
+    return enqueuedAtMs(group) + maxDelayMs - this.#clock.nowMs();
+  }
+
+  #isFull(group: readonly QueuedJob[]): boolean {
     let rows = 0;
     for (const job of group) rows += job.rows;
-    return rows >= maxBatchSize ? 0 : enqueuedAtMs(group) + maxDelayMs - this.#clock.nowMs();
+    return rows >= this.#options.maxBatchSize;
   }
 
   /** Takes the oldest requests of a group that fit into one run, at least one. */
@@ -186,6 +200,11 @@ export class Batcher {
   #start(batch: readonly QueuedJob[]): void {
     this.#running = true;
     this.#requestsMet = batch.length > 1;
+    const nowMs = this.#clock.nowMs();
+    this.#observer.batchStarted(
+      batch.map(({ rows }) => rows),
+      batch.map((job) => nowMs - job.enqueuedAtMs),
+    );
     this.#answer(batch).finally(() => {
       this.#running = false;
       if (this.#queued > 0) this.#askForTurn();
@@ -195,12 +214,7 @@ export class Batcher {
   async #answer(batch: readonly QueuedJob[]): Promise<void> {
     const [first] = batch;
     if (first === undefined) return;
-    const nowMs = this.#clock.nowMs();
     const rowCounts = batch.map(({ rows }) => rows);
-    this.#observer.batchStarted(
-      rowCounts,
-      batch.map((job) => nowMs - job.enqueuedAtMs),
-    );
     try {
       const outputs = await this.#run(stack(batch.map(({ inputs }) => inputs)), first.outputNames);
       const parts = unstack(outputs, rowCounts);

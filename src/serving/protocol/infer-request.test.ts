@@ -43,7 +43,8 @@ test.each([
 });
 
 test('a long integer for a float is checked against its range beside exact integers as it is alone', () => {
-  const literal = (digits: string) => JSON.stringify({ inputs: [x, n] }).replace('"data":[1,2]', `"data":[${digits},2]`);
+  const literal = (digits: string) =>
+    JSON.stringify({ inputs: [x, n] }).replace('"data":[1,2]', `"data":[${digits},2]`);
   expect(read(literal('9007199254740993')).inputs[0]?.data).toEqual(Float32Array.of(9007199254740992, 2));
   const halves = new ModelSignature(
     [

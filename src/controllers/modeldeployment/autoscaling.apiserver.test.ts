@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { eventually } from '../../runtime/testing/cluster.ts';
 import { MODEL_DEPLOYMENTS } from '../kinds.ts';
 import { AUTOSCALERS, DEPLOYMENTS } from '../resources.ts';
-import { isReady, model, NAME, serves, tenants } from '../testing/tenant.ts';
+import { conditionOf, isReady, model, NAME, serves, tenants } from '../testing/tenant.ts';
 
 const kubeconfig = inject('kubeconfig');
 const tenant = tenants(kubeconfig, { beforeEach, afterEach });
@@ -40,6 +40,39 @@ describe('with an autoscaler', () => {
       const hpas = await tenant().cluster.list(AUTOSCALERS);
       return hpas.length === 1 && hpas[0]?.spec?.minReplicas === 2 && hpas[0].spec.maxReplicas === 10;
     });
+  });
+
+  test('that has had no metrics for two minutes is told, and Ready stays', async () => {
+    tenant().startOperator();
+    await tenant().create(spec('1'));
+    const ready = await tenant().untilReady();
+    const [hpa] = await tenant().cluster.list(AUTOSCALERS);
+    const failing = (status: string, lastTransitionTime: string) => ({
+      status: {
+        currentReplicas: 2,
+        desiredReplicas: 2,
+        conditions: [
+          {
+            type: 'ScalingActive',
+            status,
+            reason: 'FailedGetResourceMetric',
+            message: 'no metrics',
+            lastTransitionTime,
+          },
+        ],
+      },
+    });
+    const name = hpa?.metadata ?? { name: '' };
+    await tenant().cluster.client.mergePatch(AUTOSCALERS, name, failing('False', '2026-01-01T00:00:00Z'), 'status');
+    const told = await tenant().untilReason('AutoscalerFailing');
+    expect(conditionOf(told, 'Ready')).toMatchObject({
+      status: 'True',
+      message: expect.stringContaining('FailedGetResourceMetric: no metrics'),
+      lastTransitionTime: conditionOf(ready, 'Ready')?.lastTransitionTime,
+    });
+    expect(told.status?.phase).toBe('Ready');
+    await tenant().cluster.client.mergePatch(AUTOSCALERS, name, failing('True', '2026-01-01T00:01:00Z'), 'status');
+    await tenant().untilReason('Serving');
   });
 
   test('can be given up for a fixed count, and taken again', async () => {

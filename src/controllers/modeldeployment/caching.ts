@@ -68,10 +68,16 @@ export const watchDeployments: Watch<Deployment> = {
   },
 };
 
+const AUTOSCALER_WORKS = new Set(['ScalingActive', 'AbleToScale']);
+
 export const watchAutoscalers: Watch<HorizontalPodAutoscaler> = {
   resource: AUTOSCALERS,
   selector: OURS,
-  transform: ({ apiVersion, kind, metadata }) => ({ apiVersion, kind, metadata }),
+  transform: ({ apiVersion, kind, metadata, status }) => {
+    // What works changes its words with every look of the autoscaler; only what does not is told.
+    const failing = status?.conditions?.filter(({ type, status: is }) => is === 'False' && AUTOSCALER_WORKS.has(type));
+    return { apiVersion, kind, metadata, ...(failing && failing.length > 0 && { status: { conditions: failing } }) };
+  },
 };
 
 export const watchJobs: Watch<Job> = {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { ContainerStatus, Deployment, KubeEvent, Pod } from '../resources.ts';
-import { diagnose, diagnoseMissingPod, loadFailure } from './diagnose.ts';
+import { autoscalerFailure, diagnose, diagnoseMissingPod, loadFailure } from './diagnose.ts';
 
 const pod = (status: Pod['status'], metadata: Partial<Pod['metadata']> = {}): Pod => ({
   apiVersion: 'v1',
@@ -187,6 +187,35 @@ describe('a Job without a pod is explained', () => {
   test('by no guess where no Event tells', () => {
     expect(diagnoseMissingPod([])).toMatchObject({ kind: 'waiting', reason: 'PodNotCreated' });
   });
+});
+
+describe('an autoscaler that does not scale is explained', () => {
+  const condition = (type: string, status: string, reason: string, message = 'because') => ({
+    type,
+    status,
+    reason,
+    message,
+    lastTransitionTime: '2026-01-01T00:00:00Z',
+  });
+  test.each([
+    ['ScalingActive', 'FailedGetResourceMetric'],
+    ['AbleToScale', 'FailedUpdateScale'],
+  ])('when %s is False, by its reason, and since when', (type, reason) => {
+    const found = autoscalerFailure([condition('ScalingLimited', 'False', 'x'), condition(type, 'False', reason)]);
+    expect(found).toEqual({
+      message: `its autoscaler does not scale it: ${reason}: because`,
+      sinceMs: Date.parse('2026-01-01T00:00:00Z'),
+    });
+  });
+  test('without the names of pods', () => {
+    const message = 'missing request for cpu in container server of Pod churn-1-x7k';
+    expect(autoscalerFailure([condition('ScalingActive', 'False', 'x', message)])?.message).not.toContain('x7k');
+  });
+  test.each([
+    ['works', [condition('ScalingActive', 'True', 'ValidMetricFound')]],
+    ['rests at 0 replicas', [condition('ScalingActive', 'False', 'ScalingDisabled')]],
+    ['has not been looked at', undefined],
+  ])('and not when it %s', (_state, conditions) => expect(autoscalerFailure(conditions)).toBeUndefined());
 });
 
 describe('nothing is said', () => {

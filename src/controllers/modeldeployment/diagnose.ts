@@ -89,6 +89,29 @@ function diagnoseRefusal(told: string): Diagnosis {
   return diagnosis('PodCreationFailed', message);
 }
 
+/** An autoscaler has no metrics of pods that have only just started; that is no failure before this long. */
+export const AUTOSCALER_GRACE_MS = 120_000;
+
+/**
+ * Why an autoscaler does not scale, in a sentence, and since when it does not.
+ * @returns undefined where it works, or rests because there is no replica
+ */
+export function autoscalerFailure(
+  conditions: readonly KubeCondition[] | undefined,
+): { readonly message: string; readonly sinceMs: number } | undefined {
+  const failing = conditions?.find(
+    ({ type, status, reason }) =>
+      (type === 'ScalingActive' || type === 'AbleToScale') && status === 'False' && reason !== 'ScalingDisabled',
+  );
+  if (failing === undefined) return undefined;
+  const sinceMs = Date.parse(failing.lastTransitionTime ?? '');
+  const why = (failing.message ?? 'no message').replace(/ of Pod \S+/gi, ' of a pod');
+  return {
+    message: `its autoscaler does not scale it: ${failing.reason ?? failing.type}: ${tail(why)}`,
+    sinceMs: Number.isNaN(sinceMs) ? 0 : sinceMs,
+  };
+}
+
 /**
  * Why a Job has no pod.
  * @param events of the Job, with reason FailedCreate

@@ -60,9 +60,11 @@ export interface Scope {
   plan: Plan | undefined;
   /** accept and choose: why the target's pods are not all ready, the worst first. */
   diagnoses: readonly Diagnosis[];
+  /** choose: that the target's autoscaler does not scale it, where that has lasted. */
+  autoscalerFailure: string | undefined;
   /** the controller: what cut this reconcile short and is tried again. The phases after it have set nothing. */
   problem: Diagnosis | undefined;
-  /** resolve and the controller: when to look again though nothing may have changed. */
+  /** resolve, choose and the controller: when to look again though nothing may have changed. */
   lookAgainAtMs: number | undefined;
 }
 
@@ -81,6 +83,7 @@ export function newScope(object: ModelDeployment, owner: Owner, nowMs: number): 
     old: [],
     plan: undefined,
     diagnoses: [],
+    autoscalerFailure: undefined,
     problem: undefined,
     lookAgainAtMs: undefined,
   };

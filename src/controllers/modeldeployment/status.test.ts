@@ -130,6 +130,11 @@ describe('phase and conditions', () => {
       expected: { phase: 'Ready', Ready: 'True ModelGone' },
     },
     {
+      rule: 'the wanted revision serves and its autoscaler has no metrics',
+      scope: scopeOf({ revisions: [revisionOf('churn-new')], autoscalerFailure: 'its autoscaler does not scale it' }),
+      expected: { phase: 'Ready', Ready: 'True AutoscalerFailing', Progressing: 'False Complete' },
+    },
+    {
       rule: 'no pod is wanted',
       scope: scopeOf({ revisions: [revisionOf('churn-new', { replicas: 0, ready: 0, current: 0 })] }, { replicas: 0 }),
       expected: { phase: 'Ready', Available: 'False ScaledToZero', Ready: 'True ScaledToZero' },

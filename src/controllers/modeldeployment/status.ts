@@ -53,7 +53,8 @@ function obstacleOf(scope: Scope): Obstacle | undefined {
   const remaining = sum(scope.old.map(({ replicas }) => replicas));
   const left = remaining === 0 ? '' : `; ${pods(remaining)} of older revisions remain`;
   const why = first === undefined ? '' : ` (${first.message})`;
-  const message = `${readyTarget} of ${pods(plan.wanted)} of revision ${target.name} ready${why}${left}`;
+  const unsteered = scope.autoscalerFailure === undefined ? '' : `; ${scope.autoscalerFailure}`;
+  const message = `${readyTarget} of ${pods(plan.wanted)} of revision ${target.name} ready${why}${left}${unsteered}`;
   return { kind: 'waiting', reason: 'RollingOut', message };
 }
 
@@ -202,12 +203,17 @@ function progressing(obstacle: Obstacle | undefined): ConditionUpdate {
   return condition('Progressing', goesOn, obstacle.reason, obstacle.message);
 }
 
-function isReady({ target, plan, model }: Scope, obstacle: Obstacle | undefined): ConditionUpdate {
+function isReady({ target, plan, model, autoscalerFailure }: Scope, obstacle: Obstacle | undefined): ConditionUpdate {
   if (obstacle !== undefined) return condition('Ready', false, obstacle.reason, obstacle.message);
   if (model.kind === 'resolved' && model.gone !== undefined) {
     const pinned = `the pinned sha256 ${model.model.sha256} serves on`;
     return condition('Ready', true, 'ModelGone', `${model.gone}; ${pinned}`);
   }
   if (plan?.wanted === 0) return condition('Ready', true, 'ScaledToZero', 'no pod is wanted: spec.replicas is 0');
-  return condition('Ready', true, 'Serving', `revision ${target?.name ?? ''} has all of the traffic`);
+  const serving = `revision ${target?.name ?? ''} has all of the traffic`;
+  // What serves goes on serving; that it no longer follows the load is for a person to know.
+  if (autoscalerFailure !== undefined) {
+    return condition('Ready', true, 'AutoscalerFailing', `${serving}; ${autoscalerFailure}`);
+  }
+  return condition('Ready', true, 'Serving', serving);
 }

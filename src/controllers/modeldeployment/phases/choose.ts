@@ -1,9 +1,9 @@
 import type { Pod } from '../../resources.ts';
 import { sizeRefusal } from '../acceptance.ts';
-import { diagnose } from '../diagnose.ts';
+import { AUTOSCALER_GRACE_MS, autoscalerFailure, diagnose } from '../diagnose.ts';
 import { planReplicas } from '../plan.ts';
 import { type Revision, revisionName } from '../revision.ts';
-import type { Scope, Target } from '../scope.ts';
+import { lookAgain, type Scope, type Target } from '../scope.ts';
 import { CONFIG_VARIABLE, servingConfig, variableText } from '../server-pod.ts';
 import type { Phase } from './phase.ts';
 
@@ -29,8 +29,18 @@ export const choose: Phase = async (scope) => {
   scope.plan = plan;
   const pods = scope.pods.get(target.name) ?? [];
   scope.diagnoses = [...scope.diagnoses, ...diagnose(target.existing?.deployment, pods, plan.counts.target)];
+  scope.autoscalerFailure = lastingFailure(scope, target);
   return 'continue';
 };
+
+function lastingFailure(scope: Scope, { existing }: Target): string | undefined {
+  const failure = autoscalerFailure(existing?.autoscaler?.status?.conditions);
+  if (failure === undefined) return undefined;
+  const lastsAtMs = failure.sinceMs + AUTOSCALER_GRACE_MS;
+  if (scope.nowMs >= lastsAtMs) return failure.message;
+  lookAgain(scope, lastsAtMs);
+  return undefined;
+}
 
 function targetOf({ object, owner, revisions, model }: Scope): Target | undefined {
   if (model.kind === 'resolved') {

@@ -30,6 +30,8 @@ export interface ControllerServices {
 }
 
 const DEFAULT_WORKERS = 4;
+/** How often it is looked whether a namespace is known again of which a part may not be listed. */
+const UNLISTED_RETRY_MS = 30_000;
 
 /** Runs one definition: turns changes into keys, and keys into reconciles whose outcome `decide` settles. */
 export class Controller {
@@ -108,6 +110,11 @@ export class Controller {
     if (object === undefined) {
       this.#queue.forget(key);
       this.#definition.forget?.(key);
+      return;
+    }
+    // What is not in the cache may exist all the same: nothing may be concluded from its absence.
+    if (informers.unlisted(object.metadata.namespace ?? '').length > 0) {
+      this.#queue.addAfter(key, UNLISTED_RETRY_MS);
       return;
     }
     const log = this.#log.child({ object: key, reconcileID: randomUUID() });

@@ -55,3 +55,43 @@ describe('an informer never goes back', () => {
     expect(changes).toEqual(['undefined -> first@100', 'first@100 -> second@110']);
   });
 });
+
+describe('a namespace whose collection may not be listed', () => {
+  const gone = '/api/v1/namespaces/gone/configmaps';
+
+  test('holds no other up, is told, and is followed once it may be', async () => {
+    api.forbidden.add(gone);
+    api.lists.set(path, { items: [configMap('one', '100')], resourceVersion: '100' });
+    const { informer, changes } = await follow('gone', 'shop');
+    await informer.synced;
+    expect(informer.unlisted()).toEqual(['configmaps in namespace gone (forbidden)']);
+    expect(informer.unlisted('shop')).toEqual([]);
+
+    api.lists.set(gone, { items: [configMap('two', '90', 'gone')], resourceVersion: '101' });
+    api.forbidden.clear();
+    await clock.advance(31_000);
+    expect(informer.unlisted()).toEqual([]);
+    expect(changes).toEqual(['undefined -> one@100', 'undefined -> two@90']);
+  });
+
+  test('is told also when the right was taken while it was followed', async () => {
+    const { informer } = await follow('gone', 'shop');
+    expect(informer.unlisted('gone')).toEqual([]);
+    api.forbidden.add(gone);
+    api.breakOff(gone);
+    await clock.advance(1_000);
+    expect(informer.unlisted('gone')).toEqual(['configmaps in namespace gone (forbidden)']);
+    expect(informer.hasSynced).toBe(true);
+  });
+
+  test.each([
+    ['the only one that is watched', ['gone']],
+    ['one of several, all of which are refused', ['gone', 'shop']],
+  ])('leaves the informer waiting when it is %s', async (_title, namespaces) => {
+    api.forbidden.add(gone).add(path);
+    const { informer } = await follow(...namespaces);
+    await clock.advance(60_000);
+    expect(informer.hasSynced).toBe(false);
+    expect(informer.unlisted()).toHaveLength(namespaces.length);
+  });
+});

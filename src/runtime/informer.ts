@@ -1,5 +1,6 @@
 import type { Logger } from 'winston';
 import type { ApiClient, WatchEvent } from './api-client.ts';
+import type { ApiError } from './api-error.ts';
 import type { Clock } from './clock.ts';
 import { compactOwnFields } from './field-ownership.ts';
 import { describeError } from './outcome.ts';
@@ -40,6 +41,8 @@ interface Scope {
   /** The newest version seen; what is older has been told. */
   resourceVersion: string | undefined;
   synced: boolean;
+  /** The server forbids to list it, as in a namespace that was deleted together with our rights in it. */
+  forbidden: boolean;
 }
 
 /**
@@ -60,14 +63,32 @@ export class Informer<T extends KubeObject> {
     this.#options = options;
     this.#store = new Store<T>(watch.indexes);
     const namespaces = watch.resource.namespaced ? options.namespaces : [undefined];
-    this.#scopes = namespaces.map((namespace) => ({ namespace, resourceVersion: undefined, synced: false }));
+    this.#scopes = namespaces.map((namespace) => ({
+      namespace,
+      resourceVersion: undefined,
+      synced: false,
+      forbidden: false,
+    }));
   }
 
+  /**
+   * Everything was listed once. One of several namespaces that is forbidden does not hold up the others; when all are,
+   * it is our rights that are wrong.
+   */
   get hasSynced(): boolean {
-    return this.#scopes.every((scope) => scope.synced);
+    const settled = (scope: Scope): boolean => scope.synced || (scope.forbidden && scope.namespace !== undefined);
+    return this.#scopes.every(settled) && this.#scopes.some((scope) => scope.synced);
   }
 
-  /** Resolves when everything was listed once. */
+  /** Collections that were not listed yet or may no longer be, of one namespace or of all. */
+  unlisted(namespace?: string): readonly string[] {
+    return this.#scopes
+      .filter((scope) => namespace === undefined || scope.namespace === undefined || scope.namespace === namespace)
+      .filter((scope) => !scope.synced || scope.forbidden)
+      .map((scope) => `${this.#nameOf(scope)}${scope.forbidden ? ' (forbidden)' : ''}`);
+  }
+
+  /** Resolves when `hasSynced`. */
   get synced(): Promise<void> {
     return this.#synced.promise;
   }
@@ -91,6 +112,7 @@ export class Informer<T extends KubeObject> {
         listed: (object: T, version: string) => this.#listed(object, version, scope),
         listedAll: (keys: ReadonlySet<ObjectKey>, version: string) => this.#listedAll(scope, keys, version),
         watched: (event: WatchEvent<T>) => this.#watched(scope, event),
+        forbidden: (error: ApiError) => this.#forbidden(scope, error),
       };
       return new Reflector({ client, resource, selector, namespace: scope.namespace, clock, random, logger, target });
     });
@@ -152,8 +174,24 @@ export class Informer<T extends KubeObject> {
       if (!keys.has(keyOf(object)) && (restored || !newer)) this.#remove(object);
     }
     scope.resourceVersion = resourceVersion;
+    if (scope.forbidden) this.#options.logger.info(`${this.#nameOf(scope)} can be listed again`);
     scope.synced = true;
+    scope.forbidden = false;
     if (this.hasSynced) this.#synced.resolve();
+  }
+
+  #forbidden(scope: Scope, error: ApiError): void {
+    if (scope.forbidden) return;
+    this.#options.logger.warn(
+      `${this.#nameOf(scope)} may not be listed, nothing is done there until then: ${error.message}`,
+    );
+    scope.forbidden = true;
+    if (this.hasSynced) this.#synced.resolve();
+  }
+
+  #nameOf({ namespace }: Scope): string {
+    const { plural } = this.watch.resource;
+    return namespace === undefined ? plural : `${plural} in namespace ${namespace}`;
   }
 
   #watched(scope: Scope, { type, object }: WatchEvent<T>): void {

@@ -29,6 +29,11 @@ export class Informers implements CacheReader {
     return this.all().every((informer) => informer.hasSynced);
   }
 
+  /** Collections that were not listed yet or may no longer be, of one namespace or of all. */
+  unlisted(namespace?: string): readonly string[] {
+    return this.all().flatMap((informer) => informer.unlisted(namespace));
+  }
+
   get<T extends KubeObject>(resource: Resource<T>, key: ObjectKey): T | undefined {
     return this.of(resource).get(key);
   }

@@ -194,12 +194,9 @@ export class Manager {
   }
 
   #readiness(): { status: number; body: string } {
-    const missing = this.#informers.all().filter((informer) => !informer.hasSynced);
-    if (missing.length === 0) return { status: 200, body: 'ok\n' };
-    return {
-      status: 503,
-      body: `not listed yet: ${missing.map((informer) => informer.watch.resource.plural).join(', ')}\n`,
-    };
+    const unlisted = this.#informers.unlisted().join(', ');
+    if (!this.hasSynced) return { status: 503, body: `not listed yet: ${unlisted}\n` };
+    return { status: 200, body: unlisted === '' ? 'ok\n' : `ok, but not followed: ${unlisted}\n` };
   }
 
   #scheduleResync(): () => void {

@@ -13,6 +13,8 @@ export interface ReflectorTarget<T extends KubeObject> {
   /** The list is complete: what it did not contain at this version is gone. */
   listedAll(keys: ReadonlySet<ObjectKey>, resourceVersion: string): void;
   watched(event: WatchEvent<T>): void;
+  /** The server forbids to follow the collection. Tried again all the same. */
+  forbidden(error: ApiError): void;
 }
 
 export interface ReflectorOptions<T extends KubeObject> {
@@ -70,12 +72,14 @@ export class Reflector<T extends KubeObject> {
   #endedEarly = false;
 
   async #recover(error: unknown, signal: AbortSignal): Promise<void> {
-    const { clock, logger, resource } = this.#options;
+    const { clock, logger, resource, target } = this.#options;
     // A refused watch may mean that its version is too old, or (a restored etcd) not yet there: a list finds out.
     if (error instanceof ApiError && error.status !== 429 && error.status !== 503) this.#resourceVersion = undefined;
-    const expired = error instanceof ApiError && error.isExpired;
+    const forbidden = error instanceof ApiError && error.isForbidden;
+    if (forbidden) target.forbidden(error);
+    const quiet = forbidden || (error instanceof ApiError && error.isExpired);
     const delayMs = this.#backoff.next();
-    logger.log(expired ? 'debug' : 'warn', `cannot follow ${resourceName(resource)}: ${describeError(error)}`, {
+    logger.log(quiet ? 'debug' : 'warn', `cannot follow ${resourceName(resource)}: ${describeError(error)}`, {
       retryAfterMs: Math.round(delayMs),
     });
     await sleep(clock, delayMs, signal);

@@ -9,13 +9,18 @@ export class ScriptedApi implements Transport {
   readonly lists = new Map<string, { readonly items: readonly KubeObject[]; readonly resourceVersion: string }>();
   /** Paths that this process has no right to. */
   readonly forbidden = new Set<string>();
-  readonly #watches = new Map<string, (event: WatchEvent<KubeObject>) => void>();
+  readonly #watches = new Map<string, (event: WatchEvent<KubeObject> | undefined) => void>();
 
   /** Tells the open watch of a path. @throws Error when nobody watches it. */
   tell(path: string, type: WatchEvent<KubeObject>['type'], object: KubeObject): void {
     const push = this.#watches.get(path);
     if (push === undefined) throw new Error(`nobody watches ${path}`);
     push({ type, object });
+  }
+
+  /** Ends the open watch of a path, as a server does that restarts. */
+  breakOff(path: string): void {
+    this.#watches.get(path)?.(undefined);
   }
 
   async json({ method, path }: ApiRequest): Promise<unknown> {
@@ -26,7 +31,7 @@ export class ScriptedApi implements Transport {
 
   async *stream(path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const collection = this.#allowed(path);
-    const told: WatchEvent<KubeObject>[] = [];
+    const told: (WatchEvent<KubeObject> | undefined)[] = [];
     let wake = Promise.withResolvers<void>();
     this.#watches.set(collection, (event) => {
       told.push(event);
@@ -36,7 +41,10 @@ export class ScriptedApi implements Transport {
     while (!signal.aborted) {
       await wake.promise;
       wake = Promise.withResolvers<void>();
-      for (const event of told.splice(0)) yield Buffer.from(`${JSON.stringify(event)}\n`);
+      for (const event of told.splice(0)) {
+        if (event === undefined) return;
+        yield Buffer.from(`${JSON.stringify(event)}\n`);
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -72,7 +73,7 @@ test('a server alone serves a real model, logs what it is told to, and ends by S
 }, 30_000);
 
 test('a second signal ends a server at once', async () => {
-  const { child, until, exited } = run(['--model', `bc=${model}`, '--drain-delay', '60s']);
+  const { child, until, exited } = run(['--model', `bc=${model}`, '--drain-delay', '60s', '--grace', '90s']);
   await until(/^ready$/);
   child.kill('SIGTERM');
   await until(/^stopping/);
@@ -80,11 +81,17 @@ test('a second signal ends a server at once', async () => {
   expect(await exited).toBe(1);
 }, 30_000);
 
-test('the grace limit ends a server that is still draining', async () => {
-  const { child, until, exited } = run(['--model', `bc=${model}`, '--drain-delay', '60s', '--grace', '10ms']);
+test('the grace limit ends a server that still has a request to answer', async () => {
+  const { child, until, exited } = run(['--model', `bc=${model}`, '--drain-delay', '0', '--grace', '2s']);
+  const { http } = await until(/^listening$/);
   await until(/^ready$/);
+  // Its body never ends, which a server waits for longer than this one may.
+  const client = connect(http ?? 0, '127.0.0.1').on('error', () => undefined);
+  client.write('POST /predict HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\n{');
+  await once(client, 'connect');
   child.kill('SIGTERM');
   expect(await exited).toBe(1);
+  client.destroy();
 }, 30_000);
 
 test.each([

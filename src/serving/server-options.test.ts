@@ -64,6 +64,12 @@ test.each([
     undefined,
     /--drain-delay 5: expected a duration such as 5s/,
   ],
+  [
+    'a grace that ends before the drain delay and what follows it',
+    { model: ['a=file:///a'], drainDelay: '5s', grace: '6s' },
+    undefined,
+    /--grace 6s: must be at least 2000 ms more than --drain-delay 5s/,
+  ],
   ['a batch size of 0', { model: ['a=file:///a'], maxBatchSize: '0' }, undefined, /--max-batch-size 0/],
   ['a missing file', { config: '/none/such' }, undefined, /--config \/none\/such: no such file/],
   ['no JSON', {}, '{', /FAIRLEAD_SERVER_CONFIG: the body is not JSON/],

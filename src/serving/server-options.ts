@@ -6,6 +6,9 @@ import { toInferenceError } from './inference-error.ts';
 import { LoadFailure } from './models/failure.ts';
 import { parseJson } from './protocol/json-parse.ts';
 
+/** What a server needs after its drain delay to have its connections closed and its requests answered. */
+const MIN_CLOSING_MS = 2_000;
+
 /** The flags of `fairlead server`, as commander gives them. */
 export interface ServerFlags {
   readonly model: readonly string[];
@@ -55,6 +58,13 @@ export function compileOptions(flags: ServerFlags, environmentConfig: string | u
   const names = config.models.map(({ name, version }) => (version === undefined ? name : `${name}@${version}`));
   const twice = names.find((name, index) => names.indexOf(name) < index);
   if (twice !== undefined) throw misconfigured(`model ${twice} is configured twice`);
+  const drainDelayMs = durationMs('--drain-delay', flags.drainDelay);
+  const graceMs = durationMs('--grace', flags.grace);
+  if (graceMs < drainDelayMs + MIN_CLOSING_MS) {
+    throw misconfigured(
+      `--grace ${flags.grace}: must be at least ${MIN_CLOSING_MS} ms more than --drain-delay ${flags.drainDelay}, or requests are lost`,
+    );
+  }
   return Object.freeze({
     config,
     host: flags.host ?? anyAddress(),
@@ -68,8 +78,8 @@ export function compileOptions(flags: ServerFlags, environmentConfig: string | u
     maxDelayMs: durationMs('--max-delay', flags.maxDelay),
     maxQueueSize: integer('--max-queue-size', flags.maxQueueSize, 1, 1_000_000),
     maxRequestBytes: config.maxRequestBytes ?? integer('--max-request-size', flags.maxRequestSize, 1, 2 ** 31 - 1),
-    drainDelayMs: durationMs('--drain-delay', flags.drainDelay),
-    graceMs: durationMs('--grace', flags.grace),
+    drainDelayMs,
+    graceMs,
   });
 }
 

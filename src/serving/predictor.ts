@@ -47,6 +47,7 @@ export class Predictor {
   readonly #log: PredictionLog | undefined;
   readonly #metrics: ModelMetrics;
   readonly #clock: BatchClock;
+  #inFlight = 0;
 
   constructor(options: PredictorOptions) {
     this.name = options.name;
@@ -63,6 +64,11 @@ export class Predictor {
     this.#batcher = new Batcher(run, options.batching, this.#metrics, options.clock);
   }
 
+  /** Whole requests that have no answer yet. */
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
   /**
    * Answers one request: `read` makes and checks the question, `write` the answer. Every way to end is counted once.
    * @throws InferenceError always, whatever went wrong.
@@ -73,6 +79,7 @@ export class Predictor {
     write: (question: Q, outputs: readonly Tensor[]) => A,
   ): Promise<A> {
     const startedAtMs = this.#clock.nowMs();
+    this.#inFlight++;
     try {
       const question = read();
       const outputs = await this.#outputs(client, question);
@@ -86,6 +93,7 @@ export class Predictor {
       this.#metrics.predicted(outcomeOf(error), (this.#clock.nowMs() - startedAtMs) / 1000);
       throw error;
     } finally {
+      this.#inFlight--;
       client.onGone = undefined;
     }
   }

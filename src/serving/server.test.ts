@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { connect as connectHttp2 } from 'node:http2';
+import { connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Agent, request } from 'undici';
@@ -5,7 +8,7 @@ import { afterEach, expect, test } from 'vitest';
 import { ServingMetrics } from '../telemetry/serving-metrics.ts';
 import { LoadFailure } from './models/failure.ts';
 import { OnnxSession } from './models/onnx-session.ts';
-import { InferenceServer } from './server.ts';
+import { InferenceServer, type ServerDependencies } from './server.ts';
 import type { ServerOptions } from './server-options.ts';
 import type { SessionLike } from './session.ts';
 import { FakeSession } from './testing/fake-session.ts';
@@ -18,7 +21,11 @@ afterEach(() => {
 
 const uri = 'file:///m.onnx';
 
-async function start(openSession: () => Promise<SessionLike>, options: Partial<ServerOptions> = {}) {
+async function start(
+  openSession: () => Promise<SessionLike>,
+  options: Partial<ServerOptions> = {},
+  delay: ServerDependencies['delay'] = (ms, signal) => wait(ms, undefined, { signal }).catch(() => undefined),
+) {
   const server = new InferenceServer(
     {
       config: { models: [{ name: 'm', uri }] },
@@ -43,7 +50,7 @@ async function start(openSession: () => Promise<SessionLike>, options: Partial<S
       log: undefined,
       serverVersion: '1.2.3',
       openSession,
-      delay: (ms, signal) => wait(ms, undefined, { signal }).catch(() => undefined),
+      delay,
     },
   );
   const ports = await server.listen();
@@ -148,6 +155,34 @@ test('a stop waits for the request that is running, and not beyond the limit', a
   expect((await answer).statusCode).toBe(200);
   await (await answer).body.dump();
   expect(await stopped).toBe(true);
+  expect(session.isClosed).toBe(true);
+});
+
+test('a stop does not wait for clients that do not finish their requests, and nothing is lost by it', async () => {
+  const soon: ServerDependencies['delay'] = () => new Promise((resolve) => setImmediate(resolve));
+  const session = new FakeSession();
+  const { server, ports } = await start(async () => session, {}, soon);
+  await server.load();
+  const rest = connect(ports.http, '127.0.0.1');
+  rest.resume().on('error', () => undefined);
+  rest.write('POST /v2/models/m/infer HTTP/1.1\r\nHost: h\r\nContent-Length: 5000\r\n\r\n{');
+  const grpc = connectHttp2(`http://127.0.0.1:${ports.grpc}`);
+  grpc.on('error', () => undefined);
+  const stream = grpc.request({
+    ':method': 'POST',
+    ':path': '/inference.GRPCInferenceService/ModelInfer',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  });
+  stream.resume().on('error', () => undefined);
+  ends.push(() => grpc.destroy());
+  const ended = once(rest, 'close');
+  stream.write(Buffer.of(0, 0, 0, 100, 0, 1));
+  await once(grpc, 'connect');
+  // What was written before a ping has arrived when it is answered.
+  await new Promise((resolve) => grpc.ping(resolve));
+  expect(await server.stop(never)).toBe(true);
+  await ended;
   expect(session.isClosed).toBe(true);
 });
 

@@ -17,6 +17,8 @@ import type { SessionLike } from './session.ts';
 
 /** Connections that clients keep open get so long to be used once more and be told to close, before they are closed. */
 const MAX_LINGER_MS = 1_000;
+/** How long a stopping server that has answered everything waits for requests to be finished and answers to be read. */
+const MAX_UNFINISHED_MS = 5_000;
 /** Memory for large HTTP bodies of all connections together; at least two of the largest fit. */
 const MAX_BODY_BYTES = 256 * 2 ** 20;
 
@@ -104,16 +106,28 @@ export class InferenceServer {
     const grpcStopped = this.#grpc.stop();
     await this.#lingerHttp(hurry);
     const httpStopped = closed(this.#http.server);
-    const aborted = new Promise<'aborted'>((resolve) => {
-      if (hurry.aborted) resolve('aborted');
-      hurry.addEventListener('abort', () => resolve('aborted'), { once: true });
-    });
-    const outcome = await Promise.race([Promise.all([grpcStopped, httpStopped]), aborted]);
+    const ended = new AbortController();
+    await Promise.race([
+      Promise.all([grpcStopped, httpStopped]),
+      this.#onlyUnfinished(AbortSignal.any([hurry, ended.signal])),
+    ]);
+    ended.abort();
     this.kill();
-    if (outcome === 'aborted') return false;
+    if (hurry.aborted) return false;
     await Promise.all(this.#models.predictors.map((predictor) => predictor.close()));
-    await this.#dependencies.log?.flush();
+    await Promise.race([this.#dependencies.log?.flush(), aborted(hurry)]);
     return true;
+  }
+
+  /**
+   * Resolves once no whole request has been waiting for its answer for a while: what still is open then are requests
+   * that their clients do not finish, and answers that they do not read. Resolves early when the signal aborts.
+   */
+  async #onlyUnfinished(signal: AbortSignal): Promise<void> {
+    for (let quietMs = 0; quietMs < MAX_UNFINISHED_MS && !signal.aborted; quietMs += 100) {
+      await this.#dependencies.delay(100, signal);
+      if (this.#models.predictors.some(({ inFlight }) => inFlight > 0)) quietMs = 0;
+    }
   }
 
   /** Closes every connection now, whatever it waits for. */
@@ -133,6 +147,13 @@ export class InferenceServer {
       await this.#dependencies.delay(100, hurry);
     }
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 async function listen(server: HttpServer, host: string, port: number): Promise<number> {

@@ -222,7 +222,7 @@ describe('bad requests', () => {
 
   test('whatever stands in a request, what is said of it fits into trailers', async () => {
     const names = Array.from({ length: 200 }, (_, index) => `${index} ${'é'.repeat(50)}`);
-    const inputs = names.map((name) => ({ name, datatype: 'FP32', shape: [1] }));
+    const inputs = names.map((name) => ({ name, datatype: 'FP32', shape: [1] }) as const);
     const { infer } = await start({ session: new FakeSession({ inputs }) });
     const refused = { code: status.INVALID_ARGUMENT, details: expect.stringMatching(/^unknown input "q".{700,790}…$/) };
     await expect(infer({ inputs: [{ ...x, name: 'q' }] })).rejects.toMatchObject(refused);

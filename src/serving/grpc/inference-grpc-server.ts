@@ -43,6 +43,15 @@ export interface InferenceGrpcOptions {
   readonly onUnroutable: () => void;
 }
 
+/** Calls that one connection may have open; a client with more waits by itself. */
+const MAX_STREAMS = 256;
+/** A client that does not answer a ping is gone. */
+const KEEPALIVE_MS = 60_000;
+const KEEPALIVE_TIMEOUT_MS = 20_000;
+/** Connections are renewed, so that calls spread over new pods, and calls that stall end with them. */
+const MAX_CONNECTION_AGE_MS = 30 * 60_000;
+const MAX_CALL_AGE_MS = 5 * 60_000;
+
 type Handler = (request: Buffer, call: ServerUnaryCall<Buffer, Buffer>) => Buffer | Promise<Buffer>;
 
 /** The gRPC front end. Messages are read and written in the handlers, so that a bad one is the client's error. */
@@ -55,6 +64,11 @@ export class InferenceGrpcServer {
     this.#server = new Server({
       'grpc.max_receive_message_length': options.maxRequestBytes,
       'grpc.max_send_message_length': -1,
+      'grpc.max_concurrent_streams': MAX_STREAMS,
+      'grpc.keepalive_time_ms': KEEPALIVE_MS,
+      'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+      'grpc.max_connection_age_ms': MAX_CONNECTION_AGE_MS,
+      'grpc.max_connection_age_grace_ms': MAX_CALL_AGE_MS,
       // Bookkeeping of every call for a debugging service that is not offered here.
       'grpc.enable_channelz': 0,
     });

@@ -25,6 +25,9 @@ export interface InferenceHttpOptions {
 /** A client must have sent its headers, and its whole request, by then; an idle connection is closed after a while. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
+/** A connection on which nothing moves, while its client does not read its answer, is closed after so long. */
+const SILENCE_TIMEOUT_MS = 300_000;
+const MAX_CONNECTIONS = 10_000;
 /** Longer than the idle timeouts of usual proxies and clients, so that they, who know, close first. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** After a refusal the rest of the body is read and thrown away so long, for the client to see the answer. */
@@ -55,6 +58,8 @@ export class InferenceHttpServer {
       },
       (request, response) => this.#handle(request, response),
     );
+    this.server.timeout = SILENCE_TIMEOUT_MS;
+    this.server.maxConnections = MAX_CONNECTIONS;
     this.server.on('checkContinue', (request: BodyRequest, response: Response) => {
       if (request.declaredBytes <= this.#options.maxRequestBytes) response.writeContinue();
       this.#handle(request, response);

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
@@ -16,15 +15,21 @@ import {
   SERVICE_ACCOUNTS,
   SERVICES,
 } from './resources.ts';
+import { ApiGateway, type CutOff } from './testing/api-gateway.ts';
 import { PlayedCluster } from './testing/played-cluster.ts';
 
 const kubeconfig = inject('kubeconfig');
 const OBJECTS = 50;
-const KILLS = 8;
 const ROUNDS = ['1', '2', '3'];
+const KILLS_A_ROUND = 3;
+const KILLS = ROUNDS.length * KILLS_A_ROUND;
+/** Fewer in all than the writes that a round needs, so that every kill comes before the work is done. */
+const MOST_WRITES = 60;
+const SEED = 20_260_101;
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 let cluster: PlayedCluster;
+let gateway: ApiGateway;
 let operator: ChildProcess | undefined;
 
 const digestOf = (text: string) => Buffer.from(text).toString('hex').padEnd(64, '0').slice(-64);
@@ -38,14 +43,16 @@ beforeEach(async () => {
     }),
   });
   await cluster.start();
+  gateway = await ApiGateway.to(kubeconfig);
 });
 afterEach(async () => {
   operator?.kill('SIGKILL');
+  await gateway.close();
   await cluster.stop();
 });
 
 function startOperator(): ChildProcess {
-  const flags = ['--kubeconfig', kubeconfig, '--namespaces', cluster.namespace, '--no-leader-elect'];
+  const flags = ['--kubeconfig', gateway.kubeconfigPath, '--namespaces', cluster.namespace, '--no-leader-elect'];
   const ports = ['--health-port', '0', '--metrics-port', '0'];
   const images = ['--server-image', 'example.com/fairlead:1', '--log-level', 'error'];
   return spawn(process.execPath, [main, 'operator', ...flags, ...ports, ...images], {
@@ -87,23 +94,32 @@ async function changeAll(round: string): Promise<void> {
   }
 }
 
-test(`an operator killed ${KILLS} times while ${OBJECTS} objects change ends with every object right and none too many`, async () => {
-  let changing = true;
-  const changes = (async () => {
-    for (const round of ROUNDS) {
-      await changeAll(round);
-      await delay(2_000);
+/** At a write somewhere in the work, lost on its way or carried out and never answered; the same in every run. */
+function cutOffs(): readonly CutOff[] {
+  let state = SEED;
+  const next = (below: number) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+  return Array.from({ length: KILLS }, () => ({ afterWrites: 1 + next(MOST_WRITES), isCarriedOut: next(2) === 1 }));
+}
+
+test(`an operator killed ${KILLS} times between two writes while ${OBJECTS} objects change ends with every object right and none too many`, async () => {
+  let changes: Promise<void> = Promise.resolve();
+  for (const [index, cutOff] of cutOffs().entries()) {
+    if (index % KILLS_A_ROUND === 0) {
+      await changes;
+      changes = changeAll(ROUNDS[index / KILLS_A_ROUND] ?? '');
     }
-    changing = false;
-  })();
-  for (let kills = 0; kills < KILLS; kills++) {
+    const reached = gateway.cutOff(cutOff);
     operator = startOperator();
-    // Long enough to be in the middle of something, and another thing each time.
-    await delay(700 + ((kills * 397) % 1_100));
+    await reached;
     await kill(operator);
+    // It had written, and was about to write more: what it left undone is the next one's.
+    expect(gateway.writes).toBeGreaterThanOrEqual(cutOff.afterWrites);
   }
   await changes;
-  expect(changing).toBe(false);
+  gateway.open();
   operator = startOperator();
   const last = ROUNDS.at(-1) ?? '';
   await eventually(
@@ -117,6 +133,8 @@ test(`an operator killed ${KILLS} times while ${OBJECTS} objects change ends wit
       ),
     90_000,
   );
+  // The last kill left work too: this operator was not merely looking on.
+  expect(gateway.writes).toBeGreaterThan(0);
   await eventually('no Job is left', async () => (await cluster.list(JOBS)).length === 0);
 
   const byOwner = Map.groupBy(

@@ -83,12 +83,13 @@ export class OperatorProcess {
     return await this.#sum('controller_runtime_reconcile_total');
   }
 
-  /** Waits until nothing was reconciled for `quietMs`. */
+  /** Waits until for `quietMs` nothing was reconciled and nothing was written; Events follow what they tell of. */
   async atRest(quietMs: number): Promise<void> {
-    for (let before = -1, now = await this.reconciles(); now !== before; ) {
+    const done = async (): Promise<number> => (await this.reconciles()) + (await this.requests()).writes;
+    for (let before = -1, now = await done(); now !== before; ) {
       before = now;
       await delay(quietMs);
-      now = await this.reconciles();
+      now = await done();
     }
   }
 

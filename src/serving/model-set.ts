@@ -12,9 +12,17 @@ interface Slot {
 export class ModelSet {
   readonly #slots: readonly Slot[];
   readonly #byName: ReadonlyMap<string, readonly Slot[]>;
+  readonly #onUnroutable: () => void;
 
-  /** Of several versions of a name the one listed last answers requests that name no version. */
-  constructor(models: readonly { readonly name: string; readonly version?: string | undefined }[]) {
+  /**
+   * Of several versions of a name the one listed last answers requests that name no version. `onUnroutable` is told
+   * when a prediction is asked of a model or version that is not here.
+   */
+  constructor(
+    models: readonly { readonly name: string; readonly version?: string | undefined }[],
+    onUnroutable: () => void,
+  ) {
+    this.#onUnroutable = onUnroutable;
     this.#slots = models.map(({ name, version }) => ({ name, version, predictor: undefined }));
     this.#byName = Map.groupBy(this.#slots, ({ name }) => name);
   }
@@ -45,7 +53,7 @@ export class ModelSet {
    * @throws InferenceError NotFound, or Unavailable while it loads.
    */
   find(name: string | undefined, version: string | undefined): Predictor {
-    const slot = this.#slot(name, version);
+    const slot = this.#routed(name, version);
     if (slot.predictor === undefined) throw new InferenceError('Unavailable', `model ${quoted(slot.name)} is loading`);
     return slot.predictor;
   }
@@ -57,6 +65,15 @@ export class ModelSet {
   ): { readonly name: string; readonly isReady: boolean } {
     const slot = this.#slot(name, version);
     return { name: slot.name, isReady: slot.predictor !== undefined };
+  }
+
+  #routed(name: string | undefined, version: string | undefined): Slot {
+    try {
+      return this.#slot(name, version);
+    } catch (error) {
+      this.#onUnroutable();
+      throw error;
+    }
   }
 
   #slot(name: string | undefined, version: string | undefined): Slot {

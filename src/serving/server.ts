@@ -53,13 +53,12 @@ export class InferenceServer {
   constructor(options: ServerOptions, dependencies: ServerDependencies) {
     this.#options = options;
     this.#dependencies = dependencies;
-    this.#models = new ModelSet(options.config.models);
+    this.#models = new ModelSet(options.config.models, () => dependencies.metrics.unroutable.inc());
     const frontEnd = {
       models: this.#models,
       readiness: this.#readiness,
       maxRequestBytes: options.maxRequestBytes,
       serverVersion: dependencies.serverVersion,
-      onUnroutable: () => dependencies.metrics.unroutable.inc(),
     };
     this.#http = new InferenceHttpServer({
       ...frontEnd,

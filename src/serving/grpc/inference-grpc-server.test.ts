@@ -30,7 +30,6 @@ async function start(...models: readonly ModelFixture[]) {
     ...fixture,
     maxRequestBytes: 100_000,
     serverVersion: '1.2.3',
-    onUnroutable: () => fixture.metrics.unroutable.inc(),
   });
   const port = await grpc.listen('127.0.0.1', 0);
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());

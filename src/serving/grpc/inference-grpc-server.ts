@@ -8,7 +8,7 @@ import {
 } from '@grpc/grpc-js';
 import { type InferenceError, type InferenceErrorCode, toInferenceError } from '../inference-error.ts';
 import type { ModelSet } from '../model-set.ts';
-import type { Client, Predictor } from '../predictor.ts';
+import type { Client } from '../predictor.ts';
 import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
 import type { Readiness } from '../readiness.ts';
 import { readGrpcQuestion, writeGrpcAnswer } from './infer-messages.ts';
@@ -39,8 +39,6 @@ export interface InferenceGrpcOptions {
   readonly readiness: Readiness;
   readonly maxRequestBytes: number;
   readonly serverVersion: string;
-  /** A request named a model or version that this server does not have. */
-  readonly onUnroutable: () => void;
 }
 
 /** Calls that one connection may have open; a client with more waits by itself. */
@@ -119,13 +117,13 @@ export class InferenceGrpcServer {
 
   #modelMetadata(request: Buffer): Buffer {
     const { name, version } = readingMessage(() => decodeModelMetadataRequest(request));
-    const predictor = this.#find(name, version);
+    const predictor = this.#options.models.find(name, version || undefined);
     return encodeModelMetadataResponse(modelMetadata(predictor, this.#options.models.versions(predictor.name)));
   }
 
   async #modelInfer(bytes: Buffer, call: ServerUnaryCall<Buffer, Buffer>): Promise<Buffer> {
     const request = readModelInferRequest(bytes);
-    const predictor = this.#find(request.modelName, request.modelVersion);
+    const predictor = this.#options.models.find(request.modelName, request.modelVersion || undefined);
     const client: Client = { onGone: undefined };
     // The deadline that the client set ends a call the same way as its going away.
     call.on('cancelled', () => client.onGone?.());
@@ -134,15 +132,6 @@ export class InferenceGrpcServer {
       () => readGrpcQuestion(predictor.signature, request),
       (question, outputs) => writeGrpcAnswer(predictor, question, outputs),
     );
-  }
-
-  #find(name: string, version: string): Predictor {
-    try {
-      return this.#options.models.find(name, version === '' ? undefined : version);
-    } catch (error) {
-      this.#options.onUnroutable();
-      throw error;
-    }
   }
 }
 

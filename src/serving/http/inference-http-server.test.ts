@@ -21,7 +21,6 @@ async function start(...models: readonly ModelFixture[]) {
     maxRequestBytes: MAX_REQUEST_BYTES,
     maxBodyBytes: 2 * MAX_REQUEST_BYTES,
     serverVersion: '1.2.3',
-    onUnroutable: () => fixture.metrics.unroutable.inc(),
   });
   http.server.listen(0, '127.0.0.1');
   await once(http.server, 'listening');

@@ -9,7 +9,7 @@ import { readRows, writeRows } from '../protocol/rows.ts';
 import type { Readiness } from '../readiness.ts';
 import { BodyBudget, BodyRequest } from './body-request.ts';
 import { httpStatus, retryAfterSeconds } from './http-status.ts';
-import { isPredictRoute, type ModelName, methodOf, type PredictRoute, type Route, Router } from './routes.ts';
+import { isPredictRoute, methodOf, type PredictRoute, type Route, Router } from './routes.ts';
 
 export interface InferenceHttpOptions {
   readonly models: ModelSet;
@@ -18,8 +18,6 @@ export interface InferenceHttpOptions {
   /** Memory for the larger bodies of all connections together. */
   readonly maxBodyBytes: number;
   readonly serverVersion: string;
-  /** A request named a model or version that this server does not have. */
-  readonly onUnroutable: () => void;
 }
 
 /** A client must have sent its headers, and its whole request, by then; an idle connection is closed after a while. */
@@ -110,7 +108,7 @@ export class InferenceHttpServer {
         return { status: isReady ? 200 : 503, json: { name, ready: isReady } };
       }
       case 'model-metadata': {
-        const predictor = this.#find(route);
+        const predictor = this.#options.models.find(route.model, route.version);
         return { status: 200, json: modelMetadata(predictor, models.versions(predictor.name)) };
       }
     }
@@ -118,7 +116,7 @@ export class InferenceHttpServer {
 
   async #predict(route: PredictRoute, request: BodyRequest, response: Response, body: Buffer): Promise<void> {
     try {
-      const predictor = this.#find(route);
+      const predictor = this.#options.models.find(route.model, route.version);
       if (route.kind === 'infer') this.#sendInference(response, await this.#infer(predictor, request, body));
       else this.#send(response, 200, await this.#predictRows(predictor, request, body, route.kind === 'predict'));
     } catch (cause) {
@@ -144,15 +142,6 @@ export class InferenceHttpServer {
       },
       (question, outputs) => writeRows(this.#writer(predictor).head, question, outputs),
     );
-  }
-
-  #find({ model, version }: ModelName): Predictor {
-    try {
-      return this.#options.models.find(model, version);
-    } catch (error) {
-      this.#options.onUnroutable();
-      throw error;
-    }
   }
 
   #writer(predictor: Predictor): InferResponseWriter {

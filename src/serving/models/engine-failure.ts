@@ -1,3 +1,4 @@
+import { InferenceError } from '../inference-error.ts';
 import { LoadFailure } from './failure.ts';
 
 /** Gives the engine's refusal of a model a reason; the engine tells its errors apart by text only. */
@@ -29,6 +30,21 @@ export function engineLoadFailure(error: unknown): LoadFailure {
     });
   }
   return new LoadFailure('LoadFailed', text, { cause: error });
+}
+
+/**
+ * Values that no check of ours can see to be wrong: an index beyond a table, inputs that disagree in a dimension the
+ * model has only a name for. The binding keeps the engine's text, and drops the status that would say so.
+ */
+const INPUT_REFUSALS =
+  /out of data bounds|out of bounds|invalid dimensions|broadcast an axis|(?:incompatible|mismatched|inconsistent) dimensions|dimension mismatch|cannot be reshaped/i;
+
+/** A run's failure in terms of who has to change something: the client (`InvalidArgument`), or else the model. */
+export function engineRunFailure(error: unknown): Error {
+  const text = engineMessage(error);
+  return INPUT_REFUSALS.test(text)
+    ? new InferenceError('InvalidArgument', `the model refuses these inputs: ${text}`, { cause: error })
+    : new Error(text, { cause: error });
 }
 
 /** The engine's message without the place in its own source code. */

@@ -1,7 +1,7 @@
 import { binding, initOrt } from 'onnxruntime-node/dist/binding.js';
 import type { SessionLike } from '../session.ts';
 import type { Tensor, TensorSpec } from '../tensor.ts';
-import { engineLoadFailure, engineMessage } from './engine-failure.ts';
+import { engineLoadFailure, engineRunFailure } from './engine-failure.ts';
 import { fromEngine, tensorSpec, toEngine } from './engine-tensor.ts';
 import { type GpuProfile, startGpuProfile } from './gpu-profile.ts';
 import { rowMixing } from './row-mixing.ts';
@@ -82,7 +82,7 @@ export class OnnxSession implements SessionLike {
     try {
       return this.#engine.run(feeds, fetches, {});
     } catch (error) {
-      throw new Error(engineMessage(error), { cause: error });
+      throw engineRunFailure(error);
     }
   }
 

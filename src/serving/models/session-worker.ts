@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { InferenceError } from '../inference-error.ts';
 import { LoadFailure } from './failure.ts';
 import { OnnxSession, type SessionOptions } from './onnx-session.ts';
 import { buffersOf, type WorkerReply, type WorkerRequest } from './worker-messages.ts';
@@ -28,5 +29,6 @@ function described(error: unknown) {
   return {
     message: error instanceof Error ? error.message : String(error),
     reason: error instanceof LoadFailure ? error.reason : undefined,
+    code: error instanceof InferenceError ? error.code : undefined,
   };
 }

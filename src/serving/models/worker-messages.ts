@@ -1,4 +1,5 @@
 import type { LoadFailureReason } from '../../api/serving-config.ts';
+import type { InferenceErrorCode } from '../inference-error.ts';
 import type { Tensor, TensorData, TensorSpec } from '../tensor.ts';
 
 export interface WorkerRequest {
@@ -11,6 +12,8 @@ interface Failure {
   readonly message: string;
   /** Set when the failure is a `LoadFailure`. */
   readonly reason: LoadFailureReason | undefined;
+  /** Set when the failure is an `InferenceError`. */
+  readonly code: InferenceErrorCode | undefined;
 }
 
 export type WorkerReply =

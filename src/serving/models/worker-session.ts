@@ -1,5 +1,6 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { InferenceError } from '../inference-error.ts';
 import type { SessionLike } from '../session.ts';
 import type { Tensor, TensorSpec } from '../tensor.ts';
 import { LoadFailure } from './failure.ts';
@@ -91,6 +92,7 @@ export class WorkerSession implements SessionLike {
   }
 }
 
-function errorOf({ message, reason }: Extract<WorkerReply, { type: 'failed' | 'refused' }>): Error {
+function errorOf({ message, reason, code }: Extract<WorkerReply, { type: 'failed' | 'refused' }>): Error {
+  if (code !== undefined) return new InferenceError(code, message);
   return reason === undefined ? new Error(message) : new LoadFailure(reason, message);
 }

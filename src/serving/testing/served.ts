@@ -28,7 +28,7 @@ export interface ModelFixture extends Partial<Pick<PredictorOptions, 'batching' 
 export function served(...fixtures: readonly ModelFixture[]): ServedFixture {
   const metrics = new ServingMetrics();
   const named = fixtures.map((fixture) => ({ name: 'm', version: undefined, ...fixture }));
-  const models = new ModelSet(named);
+  const models = new ModelSet(named, () => metrics.unroutable.inc());
   for (const { name, version, session, batching, cache, log } of named) {
     models.add(
       new Predictor({

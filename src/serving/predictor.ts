@@ -82,7 +82,10 @@ export class Predictor {
     this.#inFlight++;
     try {
       const question = read();
-      const outputs = await this.#outputs(client, question);
+      const cache = this.#cache;
+      const outputs = await (cache === undefined
+        ? this.#submit(client, question).outputs
+        : this.#cachedOutputs(cache, client, question));
       const answer = write(question, outputs);
       const latencyMs = this.#clock.nowMs() - startedAtMs;
       this.#metrics.predicted('success', latencyMs / 1000);
@@ -103,18 +106,17 @@ export class Predictor {
     await this.#session.close();
   }
 
-  async #outputs(client: Client, { inputs, outputNames }: Question): Promise<readonly Tensor[]> {
-    if (this.#cache === undefined) return this.#submit(client, inputs, outputNames).outputs;
+  async #cachedOutputs(cache: ResponseCache, client: Client, { inputs, outputNames }: Question) {
     const key = cacheKey(inputs, outputNames);
-    const cached = this.#cache.get(key);
+    const cached = cache.get(key);
     this.#metrics.cacheLooked(cached !== undefined);
     if (cached !== undefined) return cached;
-    const outputs = await this.#submit(client, inputs, outputNames).outputs;
-    this.#cache.set(key, outputs);
+    const outputs = await this.#submit(client, { inputs, outputNames }).outputs;
+    cache.set(key, outputs);
     return outputs;
   }
 
-  #submit(client: Client, inputs: readonly Tensor[], outputNames: readonly string[]): Job {
+  #submit(client: Client, { inputs, outputNames }: Question): Job {
     const job = this.#batcher.submit(inputs, outputNames);
     client.onGone = () => job.cancel();
     return job;

@@ -216,6 +216,10 @@ export class Batcher {
     if (first === undefined) return;
     const rowCounts = batch.map(({ rows }) => rows);
     try {
+      if (batch.length === 1) {
+        first.resolve(await this.#run(first.inputs, first.outputNames));
+        return;
+      }
       const outputs = await this.#run(stack(batch.map(({ inputs }) => inputs)), first.outputNames);
       const parts = unstack(outputs, rowCounts);
       if (parts === undefined) throw new Error('the model does not give one row of output for each row of input');

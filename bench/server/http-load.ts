@@ -36,7 +36,7 @@ answerJobs((job, payload, meter) => {
     }
     pending = undefined;
     const head = data.toString('latin1', 0, headEnd);
-    const length = /content-length: ([0-9]+)/i.exec(head)?.[1];
+    const length = /\ncontent-length: ([0-9]+)/i.exec(head)?.[1];
     if (!head.startsWith('HTTP/1.1 200') || length === undefined) fail(new Error(data.toString('latin1', 0, 500)));
     missing = headEnd + HEAD_END.length + Number(length) - data.length;
     if (missing === 0) done();

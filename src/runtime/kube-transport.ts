@@ -203,7 +203,8 @@ export class KubeTransport implements Transport {
 
   #dispatcher(tls: TlsOptions, connections: number | undefined): Dispatcher {
     const wanted = this.#config.createDispatcherOptions(this.#config.getCurrentCluster(), tls as AgentOptions);
-    const pool = { connections: connections ?? null, pipelining: 1, keepAliveTimeout: 30_000 };
+    // HTTP/1.1: a connection a watch fails alone, and small requests cost less processor time than as HTTP/2 streams.
+    const pool = { connections: connections ?? null, pipelining: 1, keepAliveTimeout: 30_000, allowH2: false };
     const keepAlive = { keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_AFTER_MS };
     switch (wanted.type) {
       case 'agent':

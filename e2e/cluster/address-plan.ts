@@ -9,6 +9,9 @@ export const POD_SUBNET = '10.244.0.0/24';
 export const CLUSTER_CIDR = '10.244.0.0/16';
 /** Pods that only seem to run, on kwok's nodes. */
 export const KWOK_POD_CIDR = '10.245.0.1/16';
+export const KWOK_POD_SUBNET = '10.245.0.0/16';
+/** Virtual addresses of Services, which kube-proxy replaces. */
+export const SERVICE_CIDR = '10.96.0.0/16';
 
 export const API_SERVER_PORT = 6443;
 export const METRICS_SERVER_PORT = 4443;

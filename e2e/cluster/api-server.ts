@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
+import { SERVICE_CIDR } from './address-plan.ts';
 import type { Pki } from './pki.ts';
 import { waitFor } from './wait.ts';
 
@@ -49,7 +50,7 @@ export function apiServerArguments(options: ApiServerOptions): string[] {
     `--service-account-key-file=${pki.file('service-account.pub')}`,
     `--service-account-signing-key-file=${pki.file('service-account.key')}`,
     '--service-account-issuer=https://kubernetes.default.svc',
-    '--service-cluster-ip-range=10.96.0.0/16',
+    `--service-cluster-ip-range=${SERVICE_CIDR}`,
     '--authorization-mode=Node,RBAC',
     '--enable-admission-plugins=NodeRestriction',
     '--allow-privileged=true',

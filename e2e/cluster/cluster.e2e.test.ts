@@ -20,6 +20,10 @@ const securityContext = {
 describe.skipIf(!isOwn || !canRunRealNode())("Fairlead's own cluster", () => {
   const namespace = useNamespace('e2e-cluster');
 
+  it('looks for no address of a Service outside this machine', async () => {
+    await expect(fetch('http://10.96.255.254/')).rejects.toThrow('fetch failed');
+  });
+
   it('gives a GPU of the real node to a container that asks for one, and resolves names of services', async () => {
     const script = `
       const { address } = await (await import('node:dns/promises')).lookup('kubernetes.default.svc.cluster.local');

@@ -1,6 +1,6 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BRIDGE, NODE_IP, POD_SUBNET } from './address-plan.ts';
+import { BRIDGE, KWOK_POD_SUBNET, NODE_IP, POD_SUBNET, SERVICE_CIDR } from './address-plan.ts';
 import { command } from './command.ts';
 
 /** Also the prefix of what the CNI library keeps of each attachment, and in the comments of its packet filter rules. */
@@ -18,6 +18,11 @@ export async function createBridge(): Promise<void> {
     await command('ip', ['address', 'add', `${NODE_IP}/24`, 'dev', BRIDGE]);
   }
   await command('ip', ['link', 'set', BRIDGE, 'up']);
+  // An address of the cluster that nothing stands behind yet must not be looked for outside this machine, where anything
+  // may answer: a Service that kube-proxy has not heard of would otherwise be reached through the default route.
+  for (const cidr of [SERVICE_CIDR, KWOK_POD_SUBNET]) {
+    await command('ip', ['route', 'replace', cidr, 'dev', BRIDGE]);
+  }
 }
 
 export async function writeCniConfiguration(directory: string, dataDirectory: string): Promise<void> {

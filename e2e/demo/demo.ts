@@ -131,6 +131,7 @@ async function run(options: TargetOptions & { readonly down: boolean }): Promise
   const files = Object.fromEntries(versions.map((file) => [file, readModel(file)]));
   await kubectl.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
   await kubectl.apply(...modelStore(NAMESPACE, image, files));
+  await kubectl.run(['rollout', 'status', 'deployment/model-store', '-n', NAMESPACE, '--timeout=120s']);
   command(`kubectl apply -f breast-cancer.yaml   # model: ${uri(1)}, 2 replicas`);
   await kubectl.apply(modelDeployment());
   await follow(kubectl, isReady);

@@ -96,6 +96,17 @@ describe('a work queue', () => {
     expect(runs).toEqual(['changed', 'r3', 'r1', 'r2']);
   });
 
+  test('lets the rest of the process run between items that wait for nothing', async () => {
+    const { queue, runs } = fixture({ workers: 4 });
+    for (let item = 0; item < 1_000; item++) queue.add(`item-${item}`, { routine: true });
+    queue.start();
+    await new Promise((resolve) => setImmediate(resolve));
+    queue.add('changed');
+    await settle();
+    expect(runs.indexOf('changed')).toBeGreaterThan(0);
+    expect(runs.indexOf('changed')).toBeLessThan(50);
+  });
+
   test('adds a delayed key at the earliest of its delays', async () => {
     const { queue, runs, clock } = fixture();
     queue.start();

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import PQueue from 'p-queue';
 import type { Clock } from './clock.ts';
 import { DEFAULT_RETRY_LIMITS, RetryLimiter, type RetryLimits } from './rate-limiter.ts';
@@ -148,5 +149,7 @@ export class WorkQueue {
     metrics.worked((clock.now() - startedMs) / 1000);
     const again = this.#dirty.get(key);
     if (again !== undefined) this.#enqueue(key, again.routine);
+    // Items that need no I/O would follow each other without end, and what changes meanwhile, or the lease, not be seen.
+    await nextTurn();
   }
 }

@@ -52,7 +52,10 @@ export class FakeClock implements Clock {
   }
 }
 
+/** Turns of the event loop that work which waits for neither time nor I/O is given to end. */
+const TURNS = 20;
+
 /** Lets everything run that is not waiting for time or I/O. */
-export function settle(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < TURNS; turn++) await new Promise((resolve) => setImmediate(resolve));
 }

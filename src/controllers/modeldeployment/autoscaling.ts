@@ -42,15 +42,17 @@ export function frozenReplicas(
 
 /**
  * Replicas that the plan of this step works towards: the frozen count, or more where load made the autoscalers grow
- * since, so that a rollout never takes away capacity that is needed.
+ * since, so that a rollout never takes away capacity that is needed. Surge pods are the target's: before it has any,
+ * all that runs is counted, so that there is always room for the first.
  */
 export function steeredReplicas(
   range: AutoscalerBounds,
   frozen: number,
-  current: readonly number[],
+  target: number,
+  old: readonly number[],
   maxSurge: number,
 ): number {
-  return Math.min(range.max, Math.max(frozen, sum(current) - maxSurge));
+  return Math.min(range.max, Math.max(frozen, target + sum(old) - Math.min(maxSurge, target)));
 }
 
 export interface SteeringInput {
@@ -71,16 +73,18 @@ export interface Steering {
 }
 
 /**
- * Bounds for one step of a rollout. Room to grow goes to the target once it serves, and to the largest old revision
- * before that; an old revision that is to shrink gets its planned count as its maximum, or its autoscaler would not let go.
+ * Bounds for one step of a rollout. Room to grow goes to the target once it serves, and before that to the
+ * largest old revision that is not to shrink: one that is gets its planned count as its maximum, or its autoscaler would
+ * not let go.
  */
 export function steer({ range, frozen, steered, plan, targetReady, old }: SteeringInput): Steering {
   const headroom = Math.max(0, range.max - steered);
   const keeping = old.filter(({ revision }) => (plan.old.get(revision) ?? 0) > 0);
+  const staying = keeping.filter(({ revision, replicas }) => (plan.old.get(revision) ?? 0) >= replicas);
   const growing =
     targetReady > 0
       ? undefined
-      : keeping.reduce<(typeof keeping)[number] | undefined>(
+      : staying.reduce<(typeof staying)[number] | undefined>(
           (largest, each) => (largest === undefined || each.replicas > largest.replicas ? each : largest),
           undefined,
         );

@@ -57,8 +57,8 @@ export function planReplicas(input: PlanInput): Plan {
   }
   const frozen = frozenReplicas(range, target, old);
   const { maxSurge } = rollingLimits(spec.rollout, frozen);
-  const current = [target?.replicas ?? 0, ...old.map(({ replicas }) => replicas)];
-  const steered = steeredReplicas(range, frozen, current, maxSurge);
+  const running = old.map(({ replicas }) => replicas);
+  const steered = steeredReplicas(range, frozen, target?.replicas ?? 0, running, maxSurge);
   const counts = countsOf(input, steered);
   const steering = steer({
     range,

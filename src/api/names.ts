@@ -14,6 +14,10 @@ export const LABELS = {
   modelDeployment: `${API_GROUP}/model-deployment`,
   /** On everything that belongs to one revision: `<model-deployment>-<hash>`. */
   revision: `${API_GROUP}/revision`,
+  /** `true` on the ConfigMaps that hold routes: all that routers watch. */
+  route: `${API_GROUP}/route`,
+  /** `true` on the Leases by which routers tell what they apply. */
+  routerReport: `${API_GROUP}/router-report`,
 } as const;
 
 export const ANNOTATIONS = {
@@ -22,6 +26,16 @@ export const ANNOTATIONS = {
   modelUri: `${API_GROUP}/model-uri`,
   modelVersion: `${API_GROUP}/model-version`,
   modelSha256: `${API_GROUP}/model-sha256`,
+  /** What a person asks for: `<verb>@<revision>#<step>`; see `src/rollout/action.ts`. */
+  action: `${API_GROUP}/action`,
+  /** Who asks: the API server refuses any name but the requesting user's own. */
+  actionBy: `${API_GROUP}/action-by`,
+  /** On a router's Lease: JSON of the generation that it applies, by ModelDeployment. */
+  appliedRoutes: `${API_GROUP}/applied-routes`,
+  /** On a router's Lease: JSON of why it does not apply the route of a ModelDeployment. */
+  refusedRoutes: `${API_GROUP}/refused-routes`,
+  /** On a router's Lease when it stops: JSON of its last `CountsSnapshot`. */
+  finalCounts: `${API_GROUP}/final-counts`,
 } as const;
 
 /** Ports of a server pod and of the Service in front of it. */
@@ -30,6 +44,12 @@ export const PORTS = {
   grpc: { name: 'grpc', container: 9000, service: 9000 },
   metrics: { name: 'metrics', container: 9090 },
 } as const;
+
+/** The routers of a namespace: their Deployment, ServiceAccount, HorizontalPodAutoscaler and PodDisruptionBudget. */
+export const ROUTER_NAME = 'fairlead-router';
+
+/** Routers listen on two ports for each ModelDeployment: an even one for REST and the next one for gRPC. */
+export const ROUTER_PORT_RANGE = { first: 10_000, last: 29_999 } as const;
 
 /** The container that runs the inference server. */
 export const SERVER_CONTAINER = 'server';

@@ -1,0 +1,113 @@
+import type { Route } from '../../api/route.ts';
+import { BUCKETS, StickyHash } from './sticky-hash.ts';
+import { type HeaderLookup, type UnitReader, unitReader } from './unit.ts';
+
+/** A revision that requests may be sent to. */
+export interface Candidate {
+  readonly revision: string;
+  /** It has an endpoint that may be sent to now. */
+  readonly isReady: boolean;
+}
+
+interface Share<C extends Candidate> {
+  readonly candidate: C;
+  /** Buckets that the weight owns: from `first` on, `count` of them. */
+  readonly first: number;
+  readonly count: number;
+}
+
+interface Match<C extends Candidate> {
+  readonly header: string;
+  readonly value: string;
+  readonly candidate: C;
+}
+
+export interface SplitOptions {
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Told of every request whose revision has no endpoint and that therefore goes elsewhere, or nowhere. */
+  readonly onPassedOver: (revision: string) => void;
+}
+
+const BUCKETS_A_PERCENT = BUCKETS / 100;
+
+/**
+ * Which revision answers a request. In this order: the first header match; the unit's bucket among the weights; chance.
+ * No weight reaches a revision without an endpoint: its requests go to the others in proportion to their weights, and
+ * those that stick go to the same one as long as it is away. Nobody else moves then.
+ */
+export class Split<C extends Candidate> {
+  readonly #matches: readonly Match<C>[];
+  readonly #shares: readonly Share<C>[];
+  readonly #sticky: { readonly unitOf: UnitReader; readonly hash: StickyHash } | undefined;
+  readonly #options: SplitOptions;
+
+  /** `candidates` has every revision that the route's backends name. @throws RangeError for one that it has not. */
+  constructor(
+    route: Pick<Route, 'backends' | 'match' | 'sticky'>,
+    candidates: ReadonlyMap<string, C>,
+    options: SplitOptions,
+  ) {
+    const known = (revision: string): C => {
+      const candidate = candidates.get(revision);
+      if (candidate === undefined) throw new RangeError(`the route names revision ${revision}, which is no backend`);
+      return candidate;
+    };
+    this.#options = options;
+    this.#matches = (route.match ?? []).map(({ name, value, revision }) => ({
+      header: name.toLowerCase(),
+      value,
+      candidate: known(revision),
+    }));
+    let first = 0;
+    this.#shares = route.backends.map(({ revision, weight }) => {
+      const share = { candidate: known(revision), first, count: weight * BUCKETS_A_PERCENT };
+      first += share.count;
+      return share;
+    });
+    this.#sticky = route.sticky && {
+      unitOf: unitReader(route.sticky.source),
+      hash: new StickyHash(route.sticky.seed),
+    };
+  }
+
+  /** The revision that answers; undefined when none that may answer has an endpoint. */
+  choose(header: HeaderLookup): C | undefined {
+    for (const match of this.#matches) {
+      if (header(match.header) !== match.value) continue;
+      if (match.candidate.isReady) return match.candidate;
+      this.#options.onPassedOver(match.candidate.revision);
+    }
+    return this.#byWeight(this.#point(header));
+  }
+
+  /** A number in [0, BUCKETS). */
+  #point(header: HeaderLookup): number {
+    const unit = this.#sticky?.unitOf(header);
+    if (this.#sticky === undefined || unit === undefined) return this.#options.random() * BUCKETS;
+    return this.#sticky.hash.bucket(unit);
+  }
+
+  #byWeight(point: number): C | undefined {
+    for (const { candidate, first, count } of this.#shares) {
+      if (point >= first + count) continue;
+      if (candidate.isReady) return candidate;
+      this.#options.onPassedOver(candidate.revision);
+      return this.#elsewhere((point - first) / count);
+    }
+    return undefined;
+  }
+
+  /** The place of a point within the share that was passed over is its place among the shares of those that are ready. */
+  #elsewhere(place: number): C | undefined {
+    let readyCount = 0;
+    for (const { candidate, count } of this.#shares) if (candidate.isReady) readyCount += count;
+    let point = place * readyCount;
+    for (const { candidate, count } of this.#shares) {
+      if (!candidate.isReady) continue;
+      if (point < count) return candidate;
+      point -= count;
+    }
+    return undefined;
+  }
+}

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ApiClient } from './api-client.ts';
 import { type Change, Informer } from './informer.ts';
+import { Informers } from './informers.ts';
 import { CONFIG_MAPS, type ConfigMap, silentLogger } from './testing/cluster.ts';
 import { FakeClock, settle } from './testing/fake-clock.ts';
 import { ScriptedApi } from './testing/scripted-api.ts';
@@ -93,5 +94,58 @@ describe('a namespace whose collection may not be listed', () => {
     await clock.advance(60_000);
     expect(informer.hasSynced).toBe(false);
     expect(informer.unlisted()).toHaveLength(namespaces.length);
+  });
+});
+
+describe('a kind that is not installed', () => {
+  function start(optional: boolean) {
+    const options = { client: new ApiClient(api, 'test'), namespaces: ['shop'], clock, random: () => 0 };
+    const informers = new Informers([{ resource: CONFIG_MAPS, optional }], { ...options, logger: silentLogger });
+    for (const informer of informers.all()) informer.start(stop.signal);
+    return informers;
+  }
+
+  test('holds up the start where it is required, and not where it is optional', async () => {
+    api.missing.add(path);
+    const [required, optional] = [start(false), start(true)];
+    await clock.advance(60_000);
+    expect([required.hasSynced, optional.hasSynced]).toEqual([false, true]);
+    expect(optional.unlisted()).toEqual([]);
+    expect(optional.isInstalled(CONFIG_MAPS)).toBe(false);
+    expect(optional.list(CONFIG_MAPS)).toEqual([]);
+  });
+
+  test('is asked for again only while someone wants it, and no more often than every 5 s', async () => {
+    api.missing.add(path);
+    const informers = start(true);
+    await clock.advance(3_600_000);
+    expect(api.listed).toBe(1);
+    for (let second = 0; second < 60; second += 1) {
+      informers.isInstalled(CONFIG_MAPS);
+      await clock.advance(1_000);
+    }
+    expect(api.listed).toBeGreaterThanOrEqual(8);
+    expect(api.listed).toBeLessThanOrEqual(14);
+  });
+
+  test('is followed once it is there, and is empty again when it is taken away', async () => {
+    api.missing.add(path);
+    const informers = start(true);
+    await settle();
+    api.missing.clear();
+    api.lists.set(path, { items: [configMap('one', '100')], resourceVersion: '100' });
+    expect(informers.isInstalled(CONFIG_MAPS)).toBe(false);
+    await clock.advance(5_000);
+    expect(informers.isInstalled(CONFIG_MAPS)).toBe(true);
+    expect(informers.list(CONFIG_MAPS)).toHaveLength(1);
+    const gone: string[] = [];
+    informers
+      .of(CONFIG_MAPS)
+      .onChange(({ old, new: now }) => old !== undefined && !now && gone.push(old.metadata.name));
+    api.missing.add(path);
+    api.breakOff(path);
+    await clock.advance(1_000);
+    expect(informers.isInstalled(CONFIG_MAPS)).toBe(false);
+    expect(gone).toEqual(['a']);
   });
 });

@@ -43,6 +43,8 @@ interface Scope {
   synced: boolean;
   /** The server forbids to list it, as in a namespace that was deleted together with our rights in it. */
   forbidden: boolean;
+  /** The server does not have the kind: there are no objects. Only of an optional watch. */
+  absent: boolean;
 }
 
 /**
@@ -56,6 +58,7 @@ export class Informer<T extends KubeObject> {
   readonly #scopes: readonly Scope[];
   readonly #handlers: ChangeHandler<T>[] = [];
   readonly #synced = Promise.withResolvers<void>();
+  #reflectors: readonly Reflector<T>[] = [];
   #running: Promise<unknown> | undefined;
 
   constructor(watch: Watch<T>, options: InformerOptions) {
@@ -68,6 +71,7 @@ export class Informer<T extends KubeObject> {
       resourceVersion: undefined,
       synced: false,
       forbidden: false,
+      absent: false,
     }));
   }
 
@@ -88,6 +92,16 @@ export class Informer<T extends KubeObject> {
       .map((scope) => `${this.#nameOf(scope)}${scope.forbidden ? ' (forbidden)' : ''}`);
   }
 
+  /** Whether the API server has the kind, as far as it has been asked. */
+  get isInstalled(): boolean {
+    return this.#scopes.every((scope) => scope.synced && !scope.absent);
+  }
+
+  /** Asks again soon whether a kind that was not installed is now. */
+  lookAgain(): void {
+    for (const reflector of this.#reflectors) reflector.lookAgain();
+  }
+
   /** Resolves when `hasSynced`. */
   get synced(): Promise<void> {
     return this.#synced.promise;
@@ -106,17 +120,18 @@ export class Informer<T extends KubeObject> {
     if (this.#running !== undefined)
       throw new Error(`the informer of ${resourceName(this.watch.resource)} already runs`);
     const { client, clock, random, logger } = this.#options;
-    const { resource, selector } = this.watch;
-    const reflectors = this.#scopes.map((scope) => {
+    const { resource, selector, optional = false } = this.watch;
+    this.#reflectors = this.#scopes.map((scope) => {
       const target = {
         listed: (object: T, version: string) => this.#listed(object, version, scope),
         listedAll: (keys: ReadonlySet<ObjectKey>, version: string) => this.#listedAll(scope, keys, version),
         watched: (event: WatchEvent<T>) => this.#watched(scope, event),
         forbidden: (error: ApiError) => this.#forbidden(scope, error),
+        ...(optional && { absent: () => this.#absent(scope) }),
       };
       return new Reflector({ client, resource, selector, namespace: scope.namespace, clock, random, logger, target });
     });
-    this.#running = Promise.all(reflectors.map((reflector) => reflector.run(signal)));
+    this.#running = Promise.all(this.#reflectors.map((reflector) => reflector.run(signal)));
   }
 
   /** Resolves when nothing of a stopped informer runs any more. */
@@ -175,8 +190,10 @@ export class Informer<T extends KubeObject> {
     }
     scope.resourceVersion = resourceVersion;
     if (scope.forbidden) this.#options.logger.info(`${this.#nameOf(scope)} can be listed again`);
+    if (scope.absent) this.#options.logger.info(`${this.#nameOf(scope)} are installed now`);
     scope.synced = true;
     scope.forbidden = false;
+    scope.absent = false;
     if (this.hasSynced) this.#synced.resolve();
   }
 
@@ -186,6 +203,15 @@ export class Informer<T extends KubeObject> {
       `${this.#nameOf(scope)} may not be listed, nothing is done there until then: ${error.message}`,
     );
     scope.forbidden = true;
+    if (this.hasSynced) this.#synced.resolve();
+  }
+
+  #absent(scope: Scope): void {
+    for (const object of this.list(scope.namespace)) this.#remove(object);
+    scope.resourceVersion = undefined;
+    scope.synced = true;
+    scope.forbidden = false;
+    scope.absent = true;
     if (this.hasSynced) this.#synced.resolve();
   }
 

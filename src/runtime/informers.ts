@@ -49,6 +49,12 @@ export class Informers implements CacheReader {
   byIndex<T extends KubeObject>(resource: Resource<T>, index: string, value: string): readonly T[] {
     return this.of(resource).byIndex(index, value);
   }
+
+  isInstalled(resource: Resource): boolean {
+    const informer = this.of(resource);
+    if (!informer.isInstalled) informer.lookAgain();
+    return informer.isInstalled;
+  }
 }
 
 function mergeWatches(name: string, watches: readonly Watch[]): Watch {
@@ -59,6 +65,8 @@ function mergeWatches(name: string, watches: readonly Watch[]): Watch {
     const [a, b] = [first, other].map((watch) => formatSelector(watch.selector ?? {}));
     if (a !== b)
       throw new Error(`${name} is watched with the selectors "${a}" and "${b}"; its watchers share one cache`);
+    if (first.optional !== other.optional)
+      throw new Error(`${name} is watched as optional and as required; its watchers share one cache`);
     if (first.transform !== other.transform)
       throw new Error(`${name} is watched with two transforms; its watchers share one cache`);
     for (const [index, of] of Object.entries(other.indexes ?? {})) {

@@ -16,6 +16,11 @@ export interface CacheReader {
   ownedBy<T extends KubeObject>(resource: Resource<T>, ownerUid: string): readonly T[];
   /** By an index that the watch declares. */
   byIndex<T extends KubeObject>(resource: Resource<T>, index: string, value: string): readonly T[];
+  /**
+   * Whether the API server has the kind of an `optional` watch. While it has not, being asked makes the cache look
+   * again soon: whoever waits for the kind keeps asking, and where nobody does, nothing is polled.
+   */
+  isInstalled(resource: Resource): boolean;
 }
 
 /** What one reconcile may see and do. Everything that writes goes through here or through `client`. */
@@ -59,6 +64,8 @@ export interface Watch<T extends KubeObject = KubeObject> {
   readonly resource: Resource<T>;
   /** Only objects with these labels are listed, watched and kept. */
   readonly selector?: LabelSelector;
+  /** The kind may not be installed, or not yet: then it is an empty collection. See `CacheReader.isInstalled`. */
+  readonly optional?: boolean;
   /** Keeps of each object what is needed, to save memory. `managedFields` of other managers never arrive here. */
   transform?(object: T): T;
   /** Named functions from an object to the values by which `byIndex` finds it. */

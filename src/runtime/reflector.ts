@@ -15,6 +15,8 @@ export interface ReflectorTarget<T extends KubeObject> {
   watched(event: WatchEvent<T>): void;
   /** The server forbids to follow the collection. Tried again all the same. */
   forbidden(error: ApiError): void;
+  /** The server does not have the kind. Left out where that is an error like any other. */
+  absent?(): void;
 }
 
 export interface ReflectorOptions<T extends KubeObject> {
@@ -35,6 +37,8 @@ const BACKOFF_BASE_MS = 200;
 const BACKOFF_MAX_MS = 30_000;
 /** A watch that lived this long counts as healthy: what ends it is not part of a series of failures. */
 const HEALTHY_WATCH_MS = 5_000;
+/** A kind that is not installed is asked for no more often than this, and only while someone wants it. */
+const ABSENT_PAUSE_MS = 5_000;
 
 /**
  * Follows one collection of the API: lists it, watches on from there, and whatever happens (expired versions, broken
@@ -45,6 +49,8 @@ export class Reflector<T extends KubeObject> {
   readonly #backoff: Backoff;
   /** Where to watch on from; undefined asks for a list. */
   #resourceVersion: string | undefined;
+  /** Resolves when someone wants a kind that is not installed. */
+  #wanted = Promise.withResolvers<void>();
 
   constructor(options: ReflectorOptions<T>) {
     this.#options = options;
@@ -71,12 +77,31 @@ export class Reflector<T extends KubeObject> {
 
   #endedEarly = false;
 
+  /** Someone wants the kind: where it is not installed, it is asked for again. */
+  lookAgain(): void {
+    this.#wanted.resolve();
+  }
+
+  async #untilWanted(signal: AbortSignal): Promise<void> {
+    this.#wanted = Promise.withResolvers();
+    await sleep(this.#options.clock, ABSENT_PAUSE_MS, signal);
+    const stop = () => this.#wanted.resolve();
+    signal.addEventListener('abort', stop, { once: true });
+    if (!signal.aborted) await this.#wanted.promise;
+    signal.removeEventListener('abort', stop);
+  }
+
   async #recover(error: unknown, signal: AbortSignal): Promise<void> {
     const { clock, logger, resource, target } = this.#options;
     // A refused watch may mean that its version is too old, or (a restored etcd) not yet there: a list finds out.
     if (error instanceof ApiError && error.status !== 429 && error.status !== 503) this.#resourceVersion = undefined;
     const forbidden = error instanceof ApiError && error.isForbidden;
     if (forbidden) target.forbidden(error);
+    if (target.absent !== undefined && error instanceof ApiError && error.isNotFound) {
+      target.absent();
+      this.#backoff.reset();
+      return await this.#untilWanted(signal);
+    }
     const quiet = forbidden || (error instanceof ApiError && error.isExpired);
     const delayMs = this.#backoff.next();
     logger.log(quiet ? 'debug' : 'warn', `cannot follow ${resourceName(resource)}: ${describeError(error)}`, {

@@ -9,6 +9,8 @@ export class ScriptedApi implements Transport {
   readonly lists = new Map<string, { readonly items: readonly KubeObject[]; readonly resourceVersion: string }>();
   /** Paths that this process has no right to. */
   readonly forbidden = new Set<string>();
+  /** Paths of kinds that are not installed. */
+  readonly missing = new Set<string>();
   readonly #watches = new Map<string, (event: WatchEvent<KubeObject> | undefined) => void>();
 
   /** Tells the open watch of a path. @throws Error when nobody watches it. */
@@ -23,7 +25,11 @@ export class ScriptedApi implements Transport {
     this.#watches.get(path)?.(undefined);
   }
 
+  /** Lists that were asked for. */
+  listed = 0;
+
   async json({ method, path }: ApiRequest): Promise<unknown> {
+    this.listed += 1;
     if (method !== 'GET') throw new ApiError(path, 405, { reason: 'MethodNotAllowed' });
     const { items, resourceVersion } = this.lists.get(this.#allowed(path)) ?? { items: [], resourceVersion: '1' };
     return { metadata: { resourceVersion }, items: structuredClone(items) };
@@ -53,6 +59,7 @@ export class ScriptedApi implements Transport {
   #allowed(pathAndQuery: string): string {
     const path = pathAndQuery.replace(/\?.*/, '');
     if (this.forbidden.has(path)) throw new ApiError(`GET ${path}`, 403, { reason: 'Forbidden', message: 'no right' });
+    if (this.missing.has(path)) throw new ApiError(`GET ${path}`, 404, { reason: 'NotFound', message: 'no such kind' });
     return path;
   }
 }

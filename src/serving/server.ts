@@ -63,6 +63,7 @@ export class InferenceServer {
     this.#http = new InferenceHttpServer({
       ...frontEnd,
       maxBodyBytes: Math.max(MAX_BODY_BYTES, 2 * options.maxRequestBytes),
+      onRefused: (code) => dependencies.metrics.refused.inc({ code }),
     });
     this.#grpc = new InferenceGrpcServer(frontEnd);
     this.#metricsServer = createMetricsServer(dependencies.metrics.registry);

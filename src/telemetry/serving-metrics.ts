@@ -64,6 +64,12 @@ export class ServingMetrics {
     help: 'Requests that named an unknown model or version',
     registers: [this.registry],
   });
+  readonly refused = new Counter({
+    name: 'model_requests_refused_total',
+    help: 'REST requests refused before a model was asked: wrong path, method or encoding, too large',
+    labelNames: ['code'],
+    registers: [this.registry],
+  });
   readonly droppedLogRecords = new Counter({
     name: 'model_prediction_log_dropped_total',
     help: 'Sampled predictions that were not logged because stdout did not keep up',

@@ -21,6 +21,7 @@ async function start(...models: readonly ModelFixture[]) {
     maxRequestBytes: MAX_REQUEST_BYTES,
     maxBodyBytes: 2 * MAX_REQUEST_BYTES,
     serverVersion: '1.2.3',
+    onRefused: (code) => fixture.metrics.refused.inc({ code }),
   });
   http.server.listen(0, '127.0.0.1');
   await once(http.server, 'listening');
@@ -408,6 +409,15 @@ describe('connections', () => {
     expect(counted).toContain('model_predictions_total{model="m",version="",outcome="invalid"} 20');
     expect(counted).toContain('model_requests_unroutable_total 20');
     expect(counted).toContain('model_prediction_latency_seconds_count{model="m",version=""} 20');
+  });
+
+  test('requests that are refused before a model is asked are counted by why', async () => {
+    const { call, metrics } = await start(identity);
+    await call('/v2/models/m/infer', 'x'.repeat(MAX_REQUEST_BYTES + 1));
+    await call('/v2/models/m/infer', undefined, { method: 'DELETE' });
+    await call('/nowhere');
+    const counted = await metrics.registry.getSingleMetricAsString('model_requests_refused_total');
+    for (const code of ['TooLarge', 'MethodNotAllowed', 'NotFound']) expect(counted).toContain(`{code="${code}"} 1`);
   });
 
   test('requests that come while the engine is busy share its next run, and each gets its own answer', async () => {

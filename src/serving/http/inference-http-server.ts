@@ -1,5 +1,5 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import { InferenceError, invalid, quoted, toInferenceError } from '../inference-error.ts';
+import { InferenceError, type InferenceErrorCode, invalid, quoted, toInferenceError } from '../inference-error.ts';
 import type { ModelSet } from '../model-set.ts';
 import type { Predictor } from '../predictor.ts';
 import { type InferRequest, readInferRequest } from '../protocol/infer-request.ts';
@@ -18,6 +18,8 @@ export interface InferenceHttpOptions {
   /** Memory for the larger bodies of all connections together. */
   readonly maxBodyBytes: number;
   readonly serverVersion: string;
+  /** Is told of each request that is refused before a model is asked. */
+  readonly onRefused: (code: InferenceErrorCode) => void;
 }
 
 /** A client must have sent its headers, and its whole request, by then; an idle connection is closed after a while. */
@@ -70,7 +72,10 @@ export class InferenceHttpServer {
         if (request.isCharged) response.once('close', () => request.release());
         this.#answer(request, response, body);
       },
-      refused: (error) => this.#refuseEarly(response, error),
+      refused: (error) => {
+        this.#options.onRefused(error.code);
+        this.#refuseEarly(response, error);
+      },
       discarded: () => response.end(),
     });
   }
@@ -86,7 +91,9 @@ export class InferenceHttpServer {
       const { status, json } = this.#describe(route);
       this.#send(response, status, JSON.stringify(json));
     } catch (cause) {
-      this.#refuse(response, toInferenceError(cause));
+      const error = toInferenceError(cause);
+      this.#options.onRefused(error.code);
+      this.#refuse(response, error);
     }
   }
 

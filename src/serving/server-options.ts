@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import Value from 'typebox/value';
 import { ServingConfig } from '../api/serving-config.ts';
 import { toInferenceError } from './inference-error.ts';
 import { LoadFailure } from './models/failure.ts';
 import { parseJson } from './protocol/json-parse.ts';
+import { schemaMismatch } from './schema-mismatch.ts';
 
 /** What a server needs after its drain delay to have its connections closed and its requests answered. */
 const MIN_CLOSING_MS = 2_000;
@@ -124,13 +124,9 @@ export function parseConfig(source: string, text: string): ServingConfig {
   } catch (error) {
     throw misconfigured(`${source}: ${toInferenceError(error).message}`);
   }
-  if (Value.Check(ServingConfig, config)) return config;
-  const errors = Value.Errors(ServingConfig, config);
-  const messages = errors.map(({ instancePath, message, params }) => {
-    const names = 'additionalProperties' in params ? ` (${String(params.additionalProperties)})` : '';
-    return `${instancePath === '' ? 'the configuration' : instancePath} ${message}${names}`;
-  });
-  throw misconfigured(`${source}: ${messages.slice(0, 3).join('; ')}`);
+  const mismatch = schemaMismatch(ServingConfig, config, 'the configuration');
+  if (mismatch !== undefined) throw misconfigured(`${source}: ${mismatch}`);
+  return config as ServingConfig;
 }
 
 function integer(flag: string, text: string, min: number, max: number): number {

@@ -12,6 +12,7 @@ const owner = (change: Partial<OwnerReference> = {}): OwnerReference => ({
   controller: true,
   ...change,
 });
+const sharedOwner = (uid: string): OwnerReference => ({ apiVersion: 'v1', kind: 'Probe', name: 'a', uid });
 const desired: DesiredObject = { metadata: { name: 'churn', labels, ownerReferences: [owner()] } };
 const live = (metadata: Partial<ObjectMeta>): KubeObject => ({
   apiVersion: 'v1',
@@ -65,6 +66,23 @@ describe('an object of the desired name', () => {
     ];
   test.each(cases)('$rule', ({ live: found, outcome }) => {
     const claiming = () => claim('services shop/churn', desired, found, 'fairlead');
+    if (outcome === undefined) expect(claiming).not.toThrow();
+    else expect(claiming).toThrow(outcome);
+  });
+});
+
+describe('an object of the desired name that several owners share', () => {
+  const shared: DesiredObject = { metadata: { name: 'churn', labels, ownerReferences: [sharedOwner('u-1')] } };
+  test.each([
+    ['is ours when we made it, whoever shares it now', live({ labels, managedFields: applied('fairlead') }), undefined],
+    ['is foreign when someone else made it', live({ labels, managedFields: applied('kubectl') }), OwnershipError],
+    [
+      'is foreign when someone controls it',
+      live({ labels, managedFields: applied('fairlead'), ownerReferences: [owner()] }),
+      OwnershipError,
+    ],
+  ])('%s', (_rule, found, outcome) => {
+    const claiming = () => claim('deployments.apps shop/churn', shared, found, 'fairlead');
     if (outcome === undefined) expect(claiming).not.toThrow();
     else expect(claiming).toThrow(outcome);
   });

@@ -143,8 +143,13 @@ export function claim(label: string, desired: DesiredObject, live: KubeObject, f
     throw new WaitingError(`${label} is still being deleted`, TERMINATING_RETRY_MS);
   }
   const wanted = controllerOf(desired);
-  if (wanted === undefined) return;
   const actual = controllerOf(live);
+  if (wanted === undefined) {
+    // Shared by several owners, none of which controls it: then its making alone tells whose it is.
+    const isShared = (desired.metadata.ownerReferences ?? []).length > 0;
+    if (!isShared || (actual === undefined && isLeftBehind(desired, live, fieldManager))) return;
+    throw new OwnershipError(label, actual === undefined ? 'nobody' : `${actual.kind} ${actual.name}`);
+  }
   if (actual?.uid === wanted.uid) return;
   if (actual !== undefined && actual.kind === wanted.kind && actual.name === wanted.name) {
     const earlier = `an earlier ${actual.kind} ${actual.name} and is still to be deleted with it`;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'winston';
 import type { ControllerMetrics } from '../telemetry/operator-metrics.ts';
+import { annotate } from './annotate.ts';
 import type { ApiClient } from './api-client.ts';
 import type { Applier } from './apply.ts';
 import type { Clock } from './clock.ts';
@@ -83,17 +84,30 @@ export class Controller {
       informers.of(resource).onChange((change) => this.#add(change, (object) => ownerKeys(object, primary.resource)));
     }
     for (const watch of watches) {
-      informers.of(watch.resource).onChange((change) => this.#add(change, (object) => watch.map(object, informers)));
+      informers
+        .of(watch.resource)
+        .onChange((change) => this.#add(change, (object, other) => watch.map(object, informers, other)));
     }
   }
 
-  #add(change: Change<KubeObject>, keysOf: (object: KubeObject) => readonly ObjectKey[]): void {
+  #add(
+    change: Change<KubeObject>,
+    keysOf: (object: KubeObject, other: KubeObject | undefined) => readonly ObjectKey[],
+  ): void {
     const keys = new Set<ObjectKey>();
+    const { old: before, new: after } = change;
     // Both sides: an object that moved from one owner or selector to another concerns both.
-    for (const object of change.old === change.new ? [change.new] : [change.old, change.new]) {
+    const sides =
+      before === after
+        ? [[after, undefined]]
+        : [
+            [before, after],
+            [after, before],
+          ];
+    for (const [object, other] of sides) {
       if (object === undefined) continue;
       try {
-        for (const key of keysOf(object)) keys.add(key);
+        for (const key of keysOf(object, other)) keys.add(key);
       } catch (error) {
         this.#services.metrics.panicked();
         this.#log.error(
@@ -158,6 +172,8 @@ export class Controller {
       apply: (resource, desired) => applier.apply(resource, desired, informers.of(resource), log),
       scale: async (resource, object, replicas) =>
         informers.of(resource).observe(await scale(client, resource, object, replicas)),
+      annotate: async (resource, object, annotations) =>
+        informers.of(resource).observe(await annotate(client, resource, object, annotations)),
       prune: (owner, resources, keep) => prune(client, informers, owner, resources, keep),
       writeStatus: async (resource, object, status) =>
         informers.of(resource).observe(await writeStatus(client, resource, object, status)),

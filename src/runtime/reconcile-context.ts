@@ -39,6 +39,12 @@ export interface ReconcileContext {
   apply<T extends KubeObject>(resource: Resource<T>, desired: DesiredObject): Promise<T>;
   /** Sets the count by the scale subresource. Answers the object as it then is. */
   scale<T extends Scalable>(resource: Resource<T>, object: T, replicas: number): Promise<T>;
+  /** Sets annotations beside those that are applied, fenced by the object's resourceVersion; `undefined` removes one. */
+  annotate<T extends KubeObject>(
+    resource: Resource<T>,
+    object: T,
+    annotations: Readonly<Record<string, string | undefined>>,
+  ): Promise<T>;
   /** Deletes the objects of these resources that `owner` controls and that are not in `keep`. Answers what it deleted. */
   prune(owner: KubeObject, resources: readonly Resource[], keep: ReadonlySet<ObjectIdentity>): Promise<number>;
   /** Makes the object's status this one, fenced by its resourceVersion, with no API call when it already is. */
@@ -74,8 +80,11 @@ export interface Watch<T extends KubeObject = KubeObject> {
 
 /** A watch whose objects say which primaries to look at again. */
 export interface MappedWatch<T extends KubeObject = KubeObject> extends Watch<T> {
-  /** Is asked about an object both before and after a change. */
-  map(object: T, cache: CacheReader): readonly ObjectKey[];
+  /**
+   * Is asked about an object both before and after a change. `other` is the object on the other side of the change;
+   * undefined where there is none, and when everything is looked at again.
+   */
+  map(object: T, cache: CacheReader, other?: T): readonly ObjectKey[];
 }
 
 /** One controller: what it watches, and what it does about one object at a time. */

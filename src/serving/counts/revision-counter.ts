@@ -7,46 +7,51 @@ import {
 } from '../../api/counts.ts';
 import { HistogramSeries } from '../../telemetry/fast-histogram.ts';
 
+/** How a request to a revision ended. `error`: it answered with an error of its own, or not at all. `cancelled`: the client gave up. */
+export type RevisionOutcome = 'success' | 'error' | 'cancelled';
+
 /** Counts of one revision from the start of this process; plain additions, cheap enough for every request. */
 export class RevisionCounter {
   /** Ended, but for those that the client gave up. */
   requests = 0;
   errors = 0;
-  /** Given up by the client; not among `requests`. */
   cancelled = 0;
+  /** Requests that were its own by match, unit or weight, and went elsewhere, or nowhere, because it had no endpoint. */
+  passedOver = 0;
   readonly latency = new HistogramSeries(LATENCY_BOUNDS_SECONDS);
-  #mirror: MirrorCounter | undefined;
+  readonly mirror = new MirrorCounter();
 
-  /** The revision answered, and its answer says nothing bad about it. */
-  answered(seconds: number): void {
+  /** `seconds` count only for a success. */
+  ended(outcome: RevisionOutcome, seconds: number): void {
+    if (outcome === 'cancelled') {
+      this.cancelled++;
+      return;
+    }
     this.requests++;
-    this.latency.observe(seconds);
+    if (outcome === 'success') this.latency.observe(seconds);
+    else this.errors++;
   }
 
-  /** The revision answered with an error of its own, or not at all. */
-  failed(): void {
-    this.requests++;
-    this.errors++;
+  mirrored(outcome: 'success' | 'error', seconds: number, agreed: boolean | undefined): void {
+    this.mirror.ended(outcome, seconds, agreed);
   }
 
-  /** What it answers to copies of users' requests. */
-  get mirror(): MirrorCounter {
-    this.#mirror ??= new MirrorCounter();
-    return this.#mirror;
+  mirrorDropped(): void {
+    this.mirror.dropped++;
   }
 
-  snapshot(predictions?: Readonly<Record<string, PredictionCounts>>): RevisionCounts {
+  snapshot(predictions: Readonly<Record<string, PredictionCounts>> = {}): RevisionCounts {
     return {
       requests: this.requests,
       errors: this.errors,
       latency: latencyCounts(this.latency),
-      ...(this.#mirror && { mirror: this.#mirror.snapshot() }),
-      ...(predictions && Object.keys(predictions).length > 0 && { predictions }),
+      ...(this.mirror.isUsed && { mirror: this.mirror.snapshot() }),
+      ...(Object.keys(predictions).length > 0 && { predictions }),
     };
   }
 }
 
-/** As `MirrorCounts` says. */
+/** Counts of copies, as `MirrorCounts` says. */
 export class MirrorCounter {
   requests = 0;
   errors = 0;
@@ -54,6 +59,18 @@ export class MirrorCounter {
   compared = 0;
   agreed = 0;
   readonly latency = new HistogramSeries(LATENCY_BOUNDS_SECONDS);
+
+  get isUsed(): boolean {
+    return this.requests > 0 || this.dropped > 0;
+  }
+
+  ended(outcome: 'success' | 'error', seconds: number, agreed: boolean | undefined): void {
+    this.requests++;
+    if (outcome === 'success') this.latency.observe(seconds);
+    else this.errors++;
+    if (agreed !== undefined) this.compared++;
+    if (agreed === true) this.agreed++;
+  }
 
   snapshot(): MirrorCounts {
     const { requests, errors, dropped, compared, agreed } = this;
@@ -63,9 +80,4 @@ export class MirrorCounter {
 
 function latencyCounts({ counts, sum }: HistogramSeries): LatencyCounts {
   return { buckets: [...counts], sumSeconds: sum };
-}
-
-/** Whether an HTTP answer counts as an error of the revision: what it sheds, it did not answer. */
-export function isServerError(status: number): boolean {
-  return status >= 500 || status === 429;
 }

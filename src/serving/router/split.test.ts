@@ -17,7 +17,8 @@ function splitOf(route: SplitRoute, options: { away?: readonly string[]; random?
     random: options.random ?? Math.random,
     onPassedOver: (revision) => passedOver.push(revision),
   });
-  const choose = (headers: Readonly<Record<string, string>> = {}) => split.choose((name) => headers[name])?.revision;
+  const choose = (headers: Readonly<Record<string, string>> = {}) =>
+    split.choose({ get: (name) => headers[name] })?.revision;
   return { choose, passedOver };
 }
 

@@ -1,6 +1,7 @@
 import type { Route } from '../../api/route.ts';
 import { BUCKETS, StickyHash } from './sticky-hash.ts';
-import { type HeaderLookup, type UnitReader, unitReader } from './unit.ts';
+import type { RequestFields } from './types.ts';
+import { type UnitReader, unitReader } from './unit.ts';
 
 /** A revision that requests may be sent to. */
 export interface Candidate {
@@ -72,18 +73,18 @@ export class Split<C extends Candidate> {
   }
 
   /** The revision that answers; undefined when none that may answer has an endpoint. */
-  choose(header: HeaderLookup): C | undefined {
+  choose(fields: RequestFields): C | undefined {
     for (const match of this.#matches) {
-      if (header(match.header) !== match.value) continue;
+      if (fields.get(match.header) !== match.value) continue;
       if (match.candidate.isReady) return match.candidate;
       this.#options.onPassedOver(match.candidate.revision);
     }
-    return this.#byWeight(this.#point(header));
+    return this.#byWeight(this.#point(fields));
   }
 
   /** A number in [0, BUCKETS). */
-  #point(header: HeaderLookup): number {
-    const unit = this.#sticky?.unitOf(header);
+  #point(fields: RequestFields): number {
+    const unit = this.#sticky?.unitOf(fields);
     if (this.#sticky === undefined || unit === undefined) return this.#options.random() * BUCKETS;
     return this.#sticky.hash.bucket(unit);
   }

@@ -1,18 +1,16 @@
 import type { UnitSource } from '../../api/route.ts';
-
-/** Looks up a request's header by its lower-case name; a value's bytes stand in it one a character (ISO 8859-1). */
-export type HeaderLookup = (name: string) => string | undefined;
+import type { RequestFields } from './types.ts';
 
 /** Finds the unit of a request, by which it sticks to a revision; undefined where it has none. */
-export type UnitReader = (header: HeaderLookup) => string | undefined;
+export type UnitReader = (fields: RequestFields) => string | undefined;
 
 export function unitReader({ kind, name }: UnitSource): UnitReader {
-  if (kind === 'Cookie') return (header) => decoded(cookieValue(header('cookie'), name));
+  if (kind === 'Cookie') return (fields) => decoded(cookieValue(fields.get('cookie'), name));
   const lowerCase = name.toLowerCase();
-  return (header) => decoded(header(lowerCase));
+  return (fields) => decoded(fields.get(lowerCase));
 }
 
-/** Clients hash text, not bytes: what is not ASCII is read as UTF-8. */
+/** Clients hash text. A field's bytes stand one in a character; those that are not ASCII are read as UTF-8. */
 function decoded(value: string | undefined): string | undefined {
   if (value === undefined || value === '') return undefined;
   for (let index = 0; index < value.length; index++) {

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { dump } from 'js-yaml';
 import { customResourceDefinition } from './crd.ts';
 import { KINDS } from './kinds.ts';
@@ -11,11 +12,20 @@ export const generatedFolders = [
   'docs/reference',
   'charts/fairlead/templates/crds',
   'charts/fairlead/files/rbac',
+  'charts/fairlead/files/policies',
 ];
 
-/** Roles are written by hand, once, for kustomize; the chart carries copies, since Helm reads nothing outside of a chart. */
-const ROLES = ['operator', 'election', 'view', 'edit'];
-export const sourceFiles = ROLES.map((role) => `config/rbac/${role}-role.yaml`);
+/**
+ * Roles and admission policies are written by hand, once, for kustomize; the chart carries copies, since Helm reads
+ * nothing outside of a chart.
+ */
+const ROLES = ['operator', 'election', 'view', 'edit', 'promote'];
+const POLICIES = ['action', 'alias-move'];
+const COPIES = [
+  ...ROLES.map((role) => `rbac/${role}-role.yaml`),
+  ...POLICIES.map((name) => `policies/${name}-policy.yaml`),
+];
+export const sourceFiles = COPIES.map((path) => `config/${path}`);
 
 const NOTICE = '# Written by `npm run generate`.';
 
@@ -26,7 +36,8 @@ const NOTICE = '# Written by `npm run generate`.';
 export function generatedFiles(sources: ReadonlyMap<string, string>): Map<string, string> {
   const files = new Map<string, string>();
   for (const kind of KINDS) {
-    const yaml = dump(customResourceDefinition(kind), { lineWidth: 120, noRefs: true });
+    // At the depth of a definition half of it would be blanks, and its size is bounded.
+    const yaml = dump(customResourceDefinition(kind), { indent: 1, lineWidth: -1, noRefs: true, seqNoIndent: true });
     const name = `${kind.group}_${kind.plural}.yaml`;
     files.set(`crds/${name}`, `${NOTICE} Source: src/api/v1alpha1.\n${yaml}`);
     files.set(`charts/fairlead/templates/crds/${name}`, chartTemplate(yaml));
@@ -36,10 +47,10 @@ export function generatedFiles(sources: ReadonlyMap<string, string>): Map<string
   // Without an extension, so that `kubectl apply -f crds/` takes the definitions only.
   files.set('crds/Kustomization', `${NOTICE}\n${dump({ resources })}`);
   files.set('docs/reference/README.md', referenceIndex(KINDS));
-  for (const role of ROLES) {
-    const source = sources.get(`config/rbac/${role}-role.yaml`);
-    if (source === undefined) throw new Error(`config/rbac/${role}-role.yaml is missing`);
-    files.set(`charts/fairlead/files/rbac/${role}-role.yaml`, `${NOTICE} Source: config/rbac.\n${source}`);
+  for (const path of COPIES) {
+    const source = sources.get(`config/${path}`);
+    if (source === undefined) throw new Error(`config/${path} is missing`);
+    files.set(`charts/fairlead/files/${path}`, `${NOTICE} Source: config/${dirname(path)}.\n${source}`);
   }
   return files;
 }
@@ -49,14 +60,14 @@ export function generatedFiles(sources: ReadonlyMap<string, string>): Map<string
  * @throws Error where the definition holds what Helm would replace
  */
 function chartTemplate(yaml: string): string {
-  const metadata = /^metadata:\n {2}name: .*\n/m;
+  const metadata = /^metadata:\n name: .*\n/m;
   if (yaml.includes('{{') || !metadata.test(yaml)) throw new Error(`Helm cannot carry this definition:\n${yaml}`);
   const additions = [
-    '  labels: {{- include "fairlead.labels" . | nindent 4 }}',
-    '  {{- if .Values.crds.keep }}',
-    '  annotations:',
-    '    helm.sh/resource-policy: keep',
-    '  {{- end }}',
+    ' labels: {{- include "fairlead.labels" . | nindent 4 }}',
+    ' {{- if .Values.crds.keep }}',
+    ' annotations:',
+    '  helm.sh/resource-policy: keep',
+    ' {{- end }}',
     '',
   ].join('\n');
   const template = yaml.replace(metadata, (found) => `${found}${additions}`);

@@ -30,6 +30,10 @@ export const ANNOTATIONS = {
   action: `${API_GROUP}/action`,
   /** Who asks: the API server refuses any name but the requesting user's own. */
   actionBy: `${API_GROUP}/action-by`,
+  /** On a Model: the last move of an alias that says who made it, `<alias>@<version>#<generation>`; see `controllers/model/move-alias.ts`. */
+  aliasMove: `${API_GROUP}/alias-move`,
+  /** Who made it: the API server refuses any name but the requesting user's own. */
+  aliasMoveBy: `${API_GROUP}/alias-move-by`,
   /** On a router's Lease: JSON of the generation that it applies, by ModelDeployment. */
   appliedRoutes: `${API_GROUP}/applied-routes`,
   /** On a router's Lease: JSON of why it does not apply the route of a ModelDeployment. */

@@ -14,6 +14,8 @@ export interface ManagedFieldsEntry {
   readonly manager?: string;
   readonly operation?: string;
   readonly subresource?: string;
+  /** When the manager last changed a field of its own, RFC 3339. */
+  readonly time?: string;
   readonly fieldsV1?: FieldSet;
 }
 
@@ -54,6 +56,11 @@ export interface Resource<T extends KubeObject = KubeObject> {
   readonly kind: string;
   readonly plural: string;
   readonly namespaced: boolean;
+  /**
+   * An apply with a field that the API server does not know is refused. Otherwise it is carried out without the field,
+   * which of a kind of others, in whatever release a cluster has it, could mean something else.
+   */
+  readonly strict?: boolean;
   readonly [objectType]?: T;
 }
 

@@ -85,6 +85,26 @@ describe('the chart', () => {
   });
 });
 
+describe('admission policies', () => {
+  const POLICY = 'ValidatingAdmissionPolicy';
+  const names = (objects: readonly ManifestObject[], kind: string) =>
+    objects.filter((object) => object.kind === kind).map(({ metadata }) => metadata.name);
+
+  test('are those of config/policies, each with its binding', async () => {
+    const objects = await render();
+    expect(names(objects, POLICY)).toEqual(['fairlead-action', 'fairlead-alias-move']);
+    expect(names(objects, `${POLICY}Binding`)).toEqual(names(objects, POLICY));
+    for (const policy of ['action', 'alias-move']) {
+      const [source] = parse(await readFile(join(CONFIG, `policies/${policy}-policy.yaml`), 'utf8'));
+      expect(find(objects, POLICY, policy).spec).toEqual(source?.spec);
+    }
+  });
+
+  test('can be left out', async () => {
+    expect(names(await render('admissionPolicies.enabled=false'), POLICY)).toEqual([]);
+  });
+});
+
 describe('rights', () => {
   test('are those of config/rbac', async () => {
     const source = parse(await readFile(join(CONFIG, 'rbac/operator-role.yaml'), 'utf8'));

@@ -22,6 +22,35 @@ export const ModelSpec = Type.Object(
 );
 export type ModelSpec = Static<typeof ModelSpec>;
 
+/** Moves that `status.history` keeps; older ones are dropped. */
+export const MAX_ALIAS_MOVES = 50;
+
+export const AliasMove = Type.Object(
+  {
+    alias: text(63, { description: 'The alias.' }),
+    from: Type.Optional(text(63, { description: 'The version it stood for; absent where the alias is new.' })),
+    to: Type.Optional(text(63, { description: 'The version it stands for; absent where the alias was removed.' })),
+    by: Type.Optional(
+      text(1024, {
+        description:
+          'The user who made the move, as the API server knows them; absent where the move was not made by ' +
+          '`fairlead alias set` or another client that says so. Where the admission policies are not installed it is ' +
+          'what the client said.',
+      }),
+    ),
+    manager: Type.Optional(
+      text(128, {
+        description:
+          'The field manager that wrote the alias, such as kubectl-edit or argocd-controller: a program, which tells ' +
+          'the API server its own name.',
+      }),
+    ),
+    time: Type.String({ description: 'When it was written.', format: 'date-time' }),
+  },
+  { description: 'One move of an alias.' },
+);
+export type AliasMove = Static<typeof AliasMove>;
+
 export const ModelStatus = Type.Object(
   {
     observedGeneration: Type.Optional(
@@ -33,6 +62,21 @@ export const ModelStatus = Type.Object(
     ),
     latest: Type.Optional(text(63, { description: 'The version that was made last; absent while there is none.' })),
     versions: Type.Optional(Type.Integer({ description: 'How many versions there are.', minimum: 0, format: 'int32' })),
+    aliases: Type.Optional(
+      Type.Record(Type.String(), text(63, { description: 'The version.' }), {
+        description: 'The aliases as `history` knows them.',
+        maxProperties: 64,
+      }),
+    ),
+    history: Type.Optional(
+      Type.Array(AliasMove, {
+        description:
+          `The last ${MAX_ALIAS_MOVES} moves of aliases, newest first. Two moves of an alias between two looks of the ` +
+          'operator, which follow each other within moments unless it is down, are one.',
+        maxItems: MAX_ALIAS_MOVES,
+        'x-kubernetes-list-type': 'atomic',
+      }),
+    ),
     conditions: Type.Optional(Conditions),
   },
   { description: 'What is true. Only the operator writes it.' },

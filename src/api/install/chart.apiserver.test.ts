@@ -176,7 +176,7 @@ describe('a release on a real API server', () => {
     await cp(CHART, former, { recursive: true });
     const template = join(former, 'templates/crds/fairlead.dev_modeldeployments.yaml');
     const text = await readFile(template, 'utf8');
-    await writeFile(template, text.replace('- name: Verdict', '- name: Judgement'));
+    await writeFile(template, text.replace('name: Verdict', 'name: Judgement'));
     await helm('install', 'fairlead', former, '--set', 'replicas=0', '--take-ownership', '--force-conflicts');
     expect(await columns()).toContain('Judgement');
   });

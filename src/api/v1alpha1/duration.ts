@@ -1,7 +1,7 @@
 import { cel, text } from '../schema.ts';
 
 const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-const PATTERN = '^([0-9]+([.][0-9]+)?(ms|s|m|h))+$';
+export const DURATION_PATTERN = '^([0-9]+([.][0-9]+)?(ms|s|m|h))+$';
 
 /**
  * A Kubernetes duration between two others, both included.
@@ -12,7 +12,7 @@ export function duration(limits: { min: string; max: string }, options: { descri
   return text(32, {
     ...options,
     ...cel({
-      rule: `self.matches('${PATTERN}') && duration(self) >= duration('${min}') && duration(self) <= duration('${max}')`,
+      rule: `self.matches('${DURATION_PATTERN}') && duration(self) >= duration('${min}') && duration(self) <= duration('${max}')`,
       message: `must be a duration from ${min} to ${max}, such as 2ms, 30s, 5m or 1h30m`,
     }),
   });
@@ -23,7 +23,7 @@ export function duration(limits: { min: string; max: string }, options: { descri
  * @throws {RangeError} for a text that is not a duration; the API server lets none through
  */
 export function durationMs(duration: string): number {
-  if (!new RegExp(PATTERN).test(duration)) {
+  if (!new RegExp(DURATION_PATTERN).test(duration)) {
     throw new RangeError(`"${duration}" is not a duration such as 2ms, 30s, 5m or 1h30m`);
   }
   let total = 0;

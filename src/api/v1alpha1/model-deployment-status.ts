@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import { text } from '../schema.ts';
+import { listMap, text } from '../schema.ts';
 import { Conditions } from './condition.ts';
 
 /** What is true of a ModelDeployment; only the operator writes it. */
@@ -37,6 +37,59 @@ export const CanaryRevision = Type.Object(
 );
 export type CanaryRevision = Static<typeof CanaryRevision>;
 
+const shown = (description: string) => Type.Optional(text(64, { description }));
+
+export const VERDICTS = ['Healthy', 'Unhealthy', 'InsufficientData', 'Inconclusive', 'Error'] as const;
+
+export const MetricResult = Type.Object(
+  {
+    name: text(63, { description: 'Name of the metric.' }),
+    verdict: Type.Enum([...VERDICTS], {
+      description:
+        'Healthy: shown to be within the threshold. Unhealthy: shown to be beyond it. InsufficientData: neither yet. ' +
+        'Inconclusive: a query whose conditions both did not hold. Error: it could not be read.',
+    }),
+    canary: shown('What the new revision has.'),
+    stable: shown('What the stable revision has over the same minutes.'),
+    bounds: shown('Between what the difference lies, or the value where nothing is compared.'),
+    threshold: shown('What is allowed.'),
+    message: Type.Optional(text(512, { description: 'The arithmetic of the verdict.' })),
+    dryRun: Type.Optional(Type.Boolean({ description: 'It has no say.' })),
+  },
+  { description: 'What one metric of the step under way says.' },
+);
+export type MetricResult = Static<typeof MetricResult>;
+
+const moment = (description: string) => Type.String({ description, format: 'date-time' });
+
+export const HandledAction = Type.Object(
+  {
+    action: text(512, { description: 'What was asked for, as the annotation said it.' }),
+    by: Type.Optional(text(512, { description: 'Who asked, where the annotation said so.' })),
+    at: moment('When it was handled.'),
+    result: Type.Enum(['Done', 'Refused'], { description: 'What came of it.' }),
+    message: Type.Optional(text(1024, { description: 'Why it was refused, or what it did.' })),
+  },
+  { description: 'The last action of a person that was handled.' },
+);
+export type HandledAction = Static<typeof HandledAction>;
+
+export const FailedRevision = Type.Object(
+  {
+    revision: text(253, { description: 'Name of the revision.' }),
+    reason: text(128, { description: 'One CamelCase word that says why.' }),
+    message: text(4096, { description: 'Why it was taken back, with the numbers.' }),
+    at: moment('When it was taken back.'),
+  },
+  {
+    description:
+      'The wanted revision, where it was taken back. It is tried again when the spec or the alias changes, or by retry.',
+  },
+);
+export type FailedRevision = Static<typeof FailedRevision>;
+
+export const PAUSE_REASONS = ['Requested', 'InsufficientData', 'Inconclusive', 'AnalysisError'] as const;
+
 export const ModelDeploymentStatus = Type.Object(
   {
     observedGeneration: Type.Optional(
@@ -72,14 +125,45 @@ export const ModelDeploymentStatus = Type.Object(
       Type.Object(
         {
           step: Type.Optional(text(32, { description: 'Step under way, of how many, such as 3/4.' })),
+          action: Type.Optional(
+            text(512, {
+              description:
+                'What the annotation fairlead.dev/action has to name behind its verb, such as @churn-9c1d#3.',
+            }),
+          ),
           verdict: Type.Optional(
             text(64, { description: 'What the analysis of the new revision says; absent where none is made.' }),
           ),
           message: Type.Optional(text(4096, { description: 'What it is doing or waiting for, with the numbers.' })),
+          paused: Type.Optional(
+            Type.Enum([...PAUSE_REASONS], {
+              description: 'Why it waits for a person: one asked for it, or the analysis could not decide.',
+            }),
+          ),
+          holdUntil: Type.Optional(moment('When the hold of the step is over, where it has a time.')),
+          metrics: Type.Optional(
+            Type.Array(MetricResult, {
+              description: 'What the analysis of the step says, a metric each.',
+              maxItems: 16,
+              ...listMap('name'),
+            }),
+          ),
         },
         { description: 'The change under way; absent when there is none.' },
       ),
     ),
+    route: Type.Optional(
+      Type.Object(
+        {
+          generation: Type.Integer({ description: 'Generation of the route.', minimum: 1, format: 'int64' }),
+          acknowledged: Type.Boolean({ description: 'Every router applies it.' }),
+          message: Type.Optional(text(1024, { description: 'Which routers do not, and why.' })),
+        },
+        { description: 'Where routers send requests; absent where none stand before the pods.' },
+      ),
+    ),
+    failedRevision: Type.Optional(FailedRevision),
+    lastHandledAction: Type.Optional(HandledAction),
     replicas: Type.Optional(count('Pods that exist, of all revisions. Read by `kubectl scale` and autoscalers.')),
     readyReplicas: Type.Optional(count('Pods that are ready, of all revisions.')),
     selector: Type.Optional(text(1024, { description: 'Label selector of the pods. Read by autoscalers.' })),

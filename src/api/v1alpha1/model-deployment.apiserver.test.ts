@@ -268,13 +268,13 @@ describe('the API server refuses', () => {
     ],
     [
       'an unknown strategy',
-      { rollout: { strategy: 'Canary' } },
-      'spec.rollout.strategy: Unsupported value: "Canary": supported values: "Rolling", "Recreate"',
+      { rollout: { strategy: 'Ramped' } },
+      'spec.rollout.strategy: Unsupported value: "Ramped": supported values: "Rolling", "Recreate", "Canary", "BlueGreen", "Shadow"',
     ],
     [
       'a surge with Recreate',
       { rollout: { strategy: 'Recreate', maxSurge: 1 } },
-      'maxSurge and maxUnavailable go with strategy: Rolling only',
+      'maxSurge goes with strategy: Rolling only',
     ],
     [
       'a rollout without room',
@@ -337,7 +337,7 @@ describe('the API server refuses', () => {
       { pod: { securityContext: { runAsUser: 0 } } },
       'spec.pod.securityContext.runAsUser: Invalid value: 0',
     ],
-    ['a field that does not exist', { traffic: { provider: 'Router' } }, 'unknown field "spec.traffic"'],
+    ['a field that does not exist', { trafic: { provider: 'Router' } }, 'unknown field "spec.trafic"'],
   ];
   test.each(cases)('%s', async (_title, spec, message) => {
     await expect(api.preview(ModelDeployment, manifest(spec))).rejects.toThrow(message);
@@ -368,7 +368,11 @@ describe('defaults', () => {
       spec: {
         autoscaling: { minReplicas: 2, maxReplicas: 10, cpu: 70 },
         predictionLog: { sink: 'Stdout', sampling: '1%' },
-        rollout: { strategy: 'Rolling' },
+        rollout: {
+          strategy: 'Rolling',
+          progressDeadline: '10m',
+          capacity: { mode: 'Auto', provisionTimeout: '3m' },
+        },
         runtime: { batching: { maxBatchSize: 32, maxDelay: '2ms' }, cache: { maxEntries: 10_000, ttl: '1h' } },
       },
     });

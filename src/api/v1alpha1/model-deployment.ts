@@ -9,10 +9,13 @@ import { Pod } from './pod.ts';
 import { PredictionLog } from './prediction-log.ts';
 import { Rollout } from './rollout.ts';
 import { Runtime } from './runtime.ts';
+import { Traffic } from './traffic.ts';
 
 const hasGpuLimit = `(has(self.resources) && has(self.resources.limits) && '${GPU_RESOURCE}' in self.resources.limits)`;
 const hasMig = '(has(self.accelerator) && has(self.accelerator.mig))';
 const hasContainer = '(has(self.runtime) && has(self.runtime.container))';
+const stepped = "self.rollout.strategy in ['Canary', 'BlueGreen', 'Shadow']";
+const hasEnsemble = '(has(self.traffic) && has(self.traffic.ensemble))';
 const requested = (resource: string) =>
   ['requests', 'limits']
     .map((list) => `(has(self.resources) && has(self.resources.${list}) && '${resource}' in self.resources.${list})`)
@@ -35,6 +38,7 @@ export const ModelDeploymentSpec = Type.Object(
     ),
     autoscaling: Type.Optional(Autoscaling),
     rollout: Rollout,
+    traffic: Type.Optional(Traffic),
     predictionLog: Type.Optional(PredictionLog),
   },
   {
@@ -64,10 +68,34 @@ export const ModelDeploymentSpec = Type.Object(
         rule: `!${hasContainer} || !(has(self.predictionLog) || has(self.model.examples))`,
         message: 'predictionLog and model.examples go with runtime.name: onnx only, not with runtime.container',
       },
+      {
+        rule: `!(${hasEnsemble} && ${stepped})`,
+        message:
+          'traffic.ensemble excludes strategy: Canary, BlueGreen and Shadow: members answer every request, so that there is no share to give',
+      },
+      {
+        rule: `!(${hasEnsemble} && ${hasContainer}) || self.runtime.container.protocol == 'OpenInference'`,
+        message: 'traffic.ensemble needs runtime.container.protocol: OpenInference: other answers cannot be combined',
+      },
+      {
+        rule: `!(has(self.traffic) && self.traffic.provider == 'GatewayAPI') || !has(self.rollout.analysis) || !has(self.rollout.analysis.metrics) || !self.rollout.analysis.metrics.exists(metric, has(metric.builtin) && metric.builtin == 'Agreement')`,
+        message: 'the metric Agreement needs traffic.provider: Router: a Gateway throws the answers of a mirror away',
+      },
+      {
+        rule: `!${hasContainer} || !has(self.rollout.analysis) || !has(self.rollout.analysis.metrics) || !self.rollout.analysis.metrics.exists(metric, has(metric.builtin) && metric.builtin == 'PredictionDistribution')`,
+        message:
+          'the metric PredictionDistribution goes with runtime.name: onnx only: a container of your own does not count its predictions',
+      },
     ),
   },
 );
 export type ModelDeploymentSpec = Static<typeof ModelDeploymentSpec>;
+
+/** Whether routers stand before the pods. Otherwise the Service selects pods directly, or a Gateway splits. */
+export function isRouted({ rollout, traffic }: Pick<ModelDeploymentSpec, 'rollout' | 'traffic'>): boolean {
+  if (traffic !== undefined) return traffic.provider === 'Router';
+  return rollout.strategy !== 'Rolling' && rollout.strategy !== 'Recreate';
+}
 
 export const ModelDeployment = defineKind({
   kind: 'ModelDeployment',

@@ -1,12 +1,16 @@
 import { cel, text } from '../schema.ts';
 
-const PATTERN = '^(100([.]0+)?|[0-9]{1,2}([.][0-9]+)?)%$';
+/** From 0% to 100%. */
+export const PERCENTAGE_PATTERN = '^(100([.]0+)?|[0-9]{1,2}([.][0-9]+)?)%$';
 
 /** A share from 0% to 100%, as a string with its unit. */
 export function percentage(options: { description: string; default?: string }) {
   return text(16, {
     ...options,
-    ...cel({ rule: `self.matches('${PATTERN}')`, message: 'must be a percentage from 0% to 100%, such as 1% or 0.5%' }),
+    ...cel({
+      rule: `self.matches('${PERCENTAGE_PATTERN}')`,
+      message: 'must be a percentage from 0% to 100%, such as 1% or 0.5%',
+    }),
   });
 }
 
@@ -15,7 +19,7 @@ export function percentage(options: { description: string; default?: string }) {
  * @throws {RangeError} for a text that is not a percentage; the API server lets none through
  */
 export function percentageShare(percentage: string): number {
-  if (!new RegExp(PATTERN).test(percentage)) {
+  if (!new RegExp(PERCENTAGE_PATTERN).test(percentage)) {
     throw new RangeError(`"${percentage}" is not a percentage from 0% to 100%`);
   }
   return Number(percentage.slice(0, -1)) / 100;

@@ -1,0 +1,354 @@
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type {
+  Choice,
+  Endpoint,
+  EndpointPoolLike,
+  EndpointResult,
+  EndpointWaiter,
+  RouterClock,
+  Target,
+} from '../types.ts';
+import { GRPC_STATUS, isServerFailure, statusOf, statusTrailers, trailersOnly } from './grpc-status.ts';
+import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
+import type { GrpcUpstreams, Upstream } from './grpc-upstreams.ts';
+import { MessageMeter } from './message-meter.ts';
+
+const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = constants;
+
+/** What of a request is kept until its answer begins, so that another pod can be asked. */
+const MAX_REPLAY_BYTES = 256 * 2 ** 10;
+/** A client that gives up so shortly before its deadline gave up because of it: its clock and ours are not one. */
+const DEADLINE_TOLERANCE_MS = 10;
+
+export interface CallSurroundings {
+  readonly clock: RouterClock;
+  readonly upstreams: GrpcUpstreams;
+  /** The call is over, however it ended. */
+  readonly onEnd: () => void;
+}
+
+/** One try to have a call answered by one pod. */
+interface Attempt {
+  readonly target: Target;
+  readonly endpoint: Endpoint;
+  readonly upstream: Upstream;
+  readonly stream: ClientHttp2Stream;
+}
+
+/**
+ * One gRPC call on its way: its bytes pass in both directions as they come, each side held back when the other does not
+ * read. What never reached a model (no connection, a refused stream) is asked of another pod, once.
+ */
+export class GrpcCall implements EndpointWaiter {
+  readonly #client: ServerHttp2Stream;
+  readonly #headers: IncomingHttpHeaders;
+  readonly #choice: Choice;
+  readonly #surroundings: CallSurroundings;
+  readonly #meter: MessageMeter;
+  readonly #startedMs: number;
+  /** When the client wants to hear no more; infinite where it did not say. */
+  readonly #deadlineMs: number;
+  #target: Target;
+  #attempt: Attempt | undefined;
+  #waitsIn: EndpointPoolLike | undefined;
+  /** The request's bytes so far; undefined once they are too many, or the answer has begun. */
+  #replay: Buffer[] | undefined = [];
+  #replayBytes = 0;
+  #isReading = false;
+  #isRequestWhole = false;
+  #isRetry = false;
+  #hasFallenBack = false;
+  #trailers: IncomingHttpHeaders | undefined;
+  #headSeconds: number | undefined;
+  #isDone = false;
+  #cancelTimer: () => void;
+
+  constructor(client: ServerHttp2Stream, headers: IncomingHttpHeaders, choice: Choice, surroundings: CallSurroundings) {
+    const { clock } = surroundings;
+    this.#client = client;
+    this.#headers = headers;
+    this.#choice = choice;
+    this.#surroundings = surroundings;
+    this.#target = choice.target;
+    this.#meter = new MessageMeter(choice.maxBodyBytes);
+    this.#startedMs = clock.nowMs();
+    const timeout = headers['grpc-timeout'];
+    this.#deadlineMs =
+      this.#startedMs + (parseGrpcTimeout(typeof timeout === 'string' ? timeout : undefined) ?? Infinity);
+    const limitMs = Math.min(this.#startedMs + choice.timeoutMs, this.#deadlineMs);
+    this.#cancelTimer = clock.afterDelay(limitMs - this.#startedMs, () => this.#late());
+    client.on('error', () => undefined);
+    client.once('close', () => this.#gone());
+    this.#ask(undefined);
+  }
+
+  granted(endpoint: Endpoint): void {
+    this.#waitsIn = undefined;
+    this.#send(endpoint);
+  }
+
+  #ask(except: Endpoint | undefined): void {
+    const { pool } = this.#target;
+    const endpoint = pool.take(except);
+    if (endpoint !== undefined) {
+      this.#send(endpoint);
+      return;
+    }
+    if (pool.size > (except === undefined || except.isRemoved ? 0 : 1)) {
+      if (pool.wait(this)) this.#waitsIn = pool;
+      else this.#fail(GRPC_STATUS.resourceExhausted, `too many requests wait for ${this.#target.revision}`);
+      return;
+    }
+    for (const other of this.#hasFallenBack ? [] : this.#choice.elsewhere) {
+      const found = other.pool.take();
+      if (found === undefined) continue;
+      this.#target = other;
+      this.#send(found);
+      return;
+    }
+    this.#fail(GRPC_STATUS.unavailable, `revision ${this.#target.revision} has no other ready pod`);
+  }
+
+  #send(endpoint: Endpoint): void {
+    const upstream = this.#surroundings.upstreams.to(endpoint);
+    let stream: ClientHttp2Stream | undefined;
+    try {
+      stream = upstream?.session.request(this.#upstreamHeaders(), { endStream: false });
+    } catch {
+      // The connection ended between two turns of the event loop; the retry makes another.
+    }
+    if (upstream === undefined || stream === undefined) {
+      this.#target.pool.release(endpoint, 'neutral');
+      this.#retryOrFail(endpoint, `${endpoint.address} could not be asked`);
+      return;
+    }
+    const attempt: Attempt = { target: this.#target, endpoint, upstream, stream };
+    this.#attempt = attempt;
+    stream.on('error', () => undefined);
+    stream.once('response', (headers, flags) => this.#onHead(attempt, headers, flags));
+    stream.once('close', () => this.#onBroken(attempt));
+    for (const chunk of this.#replay ?? []) stream.write(chunk);
+    if (this.#isRequestWhole) stream.end();
+    else this.#read();
+  }
+
+  #upstreamHeaders(): IncomingHttpHeaders {
+    if (this.#deadlineMs === Infinity) return this.#headers;
+    const leftMs = this.#deadlineMs - this.#surroundings.clock.nowMs();
+    return { ...this.#headers, 'grpc-timeout': formatGrpcTimeout(leftMs) };
+  }
+
+  #read(): void {
+    if (this.#isReading) {
+      this.#client.resume();
+      return;
+    }
+    this.#isReading = true;
+    this.#client.on('data', (chunk: Buffer) => this.#onRequestData(chunk));
+    this.#client.once('end', () => {
+      this.#isRequestWhole = true;
+      this.#attempt?.stream.end();
+    });
+  }
+
+  #onRequestData(chunk: Buffer): void {
+    if (this.#isDone) return;
+    const tooLong = this.#meter.tooLong(chunk);
+    if (tooLong !== undefined) {
+      this.#leave('neutral', NGHTTP2_CANCEL);
+      const message = `a message of ${tooLong} bytes; the largest that is taken has ${this.#choice.maxBodyBytes}`;
+      this.#answer(GRPC_STATUS.resourceExhausted, message);
+      this.#end('cancelled');
+      return;
+    }
+    this.#keep(chunk);
+    const stream = this.#attempt?.stream;
+    if (stream === undefined) this.#client.pause();
+    else if (!stream.write(chunk)) {
+      this.#client.pause();
+      stream.once('drain', () => this.#client.resume());
+    }
+  }
+
+  #keep(chunk: Buffer): void {
+    if (this.#replay === undefined) return;
+    this.#replayBytes += chunk.length;
+    if (this.#replayBytes > MAX_REPLAY_BYTES) this.#replay = undefined;
+    else this.#replay.push(chunk);
+  }
+
+  #onHead(attempt: Attempt, headers: IncomingHttpHeaders, flags: number): void {
+    if (attempt !== this.#attempt || this.#isDone) return;
+    const isWhole = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
+    attempt.stream.resume();
+    if (isWhole && isServerFailure(statusOf(headers)) && this.#canFallBack) {
+      this.#leave(resultOf(statusOf(headers)), NGHTTP2_NO_ERROR);
+      this.#fallBack();
+      return;
+    }
+    this.#replay = undefined;
+    this.#headSeconds = (this.#surroundings.clock.nowMs() - this.#startedMs) / 1000;
+    this.#waitForDeadline();
+    if (isWhole) {
+      this.#client.respond(headers, { endStream: true });
+      this.#stopClient();
+      this.#over(statusOf(headers));
+      return;
+    }
+    this.#client.respond(headers, { waitForTrailers: true });
+    this.#client.once('wantTrailers', () => {
+      this.#client.sendTrailers(this.#trailers ?? {});
+      // Not before the trailers are on their way: a stream that is reset loses them.
+      setImmediate(() => this.#stopClient());
+    });
+    this.#passAnswer(attempt.stream);
+  }
+
+  #passAnswer(stream: ClientHttp2Stream): void {
+    const client = this.#client;
+    stream.once('trailers', (trailers) => {
+      this.#trailers = trailers;
+    });
+    stream.on('data', (chunk: Buffer) => {
+      if (!client.write(chunk)) stream.pause();
+    });
+    client.on('drain', () => stream.resume());
+    stream.once('end', () => {
+      if (this.#isDone || this.#trailers === undefined) return;
+      client.end();
+      this.#over(statusOf(this.#trailers));
+    });
+  }
+
+  /** The pod's answer is complete. */
+  #over(status: number): void {
+    this.#leave(resultOf(status), NGHTTP2_NO_ERROR);
+    this.#end(isServerFailure(status) ? 'error' : 'success');
+  }
+
+  /** The stream to the pod ended; unless the answer was complete, it broke. */
+  #onBroken(attempt: Attempt): void {
+    if (attempt !== this.#attempt || this.#isDone) return;
+    const { upstream, stream, endpoint, target } = attempt;
+    const isUnreachable = !upstream.wasConnected;
+    const isRefused = stream.rstCode === NGHTTP2_REFUSED_STREAM;
+    this.#attempt = undefined;
+    target.pool.release(endpoint, isUnreachable ? 'unreachable' : isRefused ? 'neutral' : 'failed');
+    if (this.#headSeconds !== undefined) {
+      this.#fail(GRPC_STATUS.unavailable, `the connection to ${endpoint.address} broke in the middle of the answer`);
+    } else if (isUnreachable || isRefused) {
+      this.#retryOrFail(
+        endpoint,
+        isUnreachable ? `${endpoint.address} cannot be reached` : `${endpoint.address} refused the call`,
+      );
+    } else {
+      this.#fail(GRPC_STATUS.unavailable, `the connection to ${endpoint.address} broke before an answer`);
+    }
+  }
+
+  #retryOrFail(endpoint: Endpoint, reason: string): void {
+    if (this.#isRetry || this.#replay === undefined) {
+      this.#fail(GRPC_STATUS.unavailable, reason);
+      return;
+    }
+    this.#isRetry = true;
+    this.#client.pause();
+    this.#ask(endpoint);
+  }
+
+  get #canFallBack(): boolean {
+    return this.#choice.fallback !== undefined && !this.#hasFallenBack && this.#replay !== undefined;
+  }
+
+  /** Another target answers in place of the one that erred, which is counted as the error that it is. */
+  #fallBack(): void {
+    const { fallback } = this.#choice;
+    if (fallback === undefined) return;
+    this.#target.observer.ended('error', 0);
+    this.#hasFallenBack = true;
+    this.#isRetry = false;
+    this.#target = fallback.target;
+    this.#client.pause();
+    this.#ask(undefined);
+  }
+
+  #late(): void {
+    if (this.#isDone) return;
+    const { clock, upstreams } = this.#surroundings;
+    const afterMs = Math.round(clock.nowMs() - this.#startedMs);
+    const isClients = this.#deadlineMs - this.#startedMs <= this.#choice.timeoutMs || this.#headSeconds !== undefined;
+    if (this.#attempt !== undefined && !isClients) upstreams.suspect(this.#attempt.endpoint);
+    this.#leave(isClients ? 'neutral' : 'failed', NGHTTP2_CANCEL);
+    this.#answer(GRPC_STATUS.deadlineExceeded, `no answer from ${this.#target.revision} within ${afterMs} ms`);
+    this.#end('error');
+  }
+
+  /** From the head of the answer on only the client's own deadline counts. */
+  #waitForDeadline(): void {
+    const { clock } = this.#surroundings;
+    this.#cancelTimer();
+    this.#cancelTimer =
+      this.#deadlineMs === Infinity
+        ? () => undefined
+        : clock.afterDelay(this.#deadlineMs - clock.nowMs(), () => this.#late());
+  }
+
+  /** The client's stream ended before the call did. */
+  #gone(): void {
+    if (this.#isDone) return;
+    const isLate = this.#surroundings.clock.nowMs() >= this.#deadlineMs - DEADLINE_TOLERANCE_MS;
+    this.#leave('neutral', NGHTTP2_CANCEL);
+    this.#end(isLate ? 'error' : 'cancelled');
+  }
+
+  #fail(status: number, message: string): void {
+    if (this.#canFallBack && this.#headSeconds === undefined) {
+      this.#fallBack();
+      return;
+    }
+    this.#answer(status, message);
+    this.#end('error');
+  }
+
+  /** Gives back what the call holds: its pod, or its place in the queue. */
+  #leave(result: EndpointResult, code: number): void {
+    this.#waitsIn?.leave(this);
+    this.#waitsIn = undefined;
+    const attempt = this.#attempt;
+    this.#attempt = undefined;
+    if (attempt === undefined) return;
+    attempt.target.pool.release(attempt.endpoint, result);
+    if (code !== NGHTTP2_NO_ERROR || !this.#isRequestWhole) attempt.stream.close(code);
+  }
+
+  /** Ends the call with a status of the router's own. */
+  #answer(status: number, message: string): void {
+    const client = this.#client;
+    if (client.destroyed || client.closed) return;
+    if (client.headersSent) {
+      this.#trailers = statusTrailers(status, message) as IncomingHttpHeaders;
+      client.end();
+    } else {
+      client.respond(trailersOnly(status, message), { endStream: true });
+      this.#stopClient();
+    }
+  }
+
+  /** A client that still sends is told that nobody listens any more; its answer is complete. */
+  #stopClient(): void {
+    if (!this.#isRequestWhole) this.#client.close(NGHTTP2_NO_ERROR);
+  }
+
+  #end(outcome: 'success' | 'error' | 'cancelled'): void {
+    this.#isDone = true;
+    this.#replay = undefined;
+    this.#cancelTimer();
+    this.#target.observer.ended(outcome, this.#headSeconds ?? 0);
+    this.#surroundings.onEnd();
+  }
+}
+
+/** What a status says of the pod that gave it. */
+function resultOf(status: number): EndpointResult {
+  return status === GRPC_STATUS.unavailable ? 'failed' : 'ok';
+}

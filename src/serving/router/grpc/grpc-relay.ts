@@ -1,0 +1,126 @@
+import {
+  createServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
+import type { Socket } from 'node:net';
+import type { RequestFields, RequestRouter, RouterClock } from '../types.ts';
+import { GrpcCall } from './grpc-call.ts';
+import { GRPC_STATUS, trailersOnly } from './grpc-status.ts';
+import type { GrpcUpstreams } from './grpc-upstreams.ts';
+
+/** Calls that one connection may have open; a client with more waits by itself. */
+const MAX_STREAMS = 1024;
+/** What a client may send on one call before it waits for us to read. */
+const STREAM_WINDOW_BYTES = 256 * 2 ** 10;
+const TCP_KEEP_ALIVE_AFTER_MS = 60_000;
+const MAX_HEADER_PAIRS = 256;
+
+export interface GrpcRelayOptions {
+  readonly router: RequestRouter;
+  readonly upstreams: GrpcUpstreams;
+  readonly clock: RouterClock;
+}
+
+/** The gRPC front of one ModelDeployment: HTTP/2 without TLS, calls of any method, messages unread. */
+export class GrpcRelay {
+  readonly #options: GrpcRelayOptions;
+  readonly #server: Http2Server;
+  readonly #sessions = new Set<ServerHttp2Session>();
+  #calls = 0;
+  #isClosing = false;
+  #onIdle: (() => void) | undefined;
+
+  constructor(options: GrpcRelayOptions) {
+    this.#options = options;
+    this.#server = createServer({
+      settings: { maxConcurrentStreams: MAX_STREAMS, initialWindowSize: STREAM_WINDOW_BYTES, enablePush: false },
+      maxHeaderListPairs: MAX_HEADER_PAIRS,
+    });
+    this.#server.on('connection', (socket: Socket) => {
+      socket.setNoDelay(true).setKeepAlive(true, TCP_KEEP_ALIVE_AFTER_MS);
+    });
+    this.#server.on('session', (session) => this.#onSession(session));
+    this.#server.on('stream', (stream, headers) => this.#onStream(stream, headers));
+    // Clients that break the protocol end their own connection.
+    this.#server.on('sessionError', () => undefined);
+  }
+
+  /** Calls that are not over. */
+  get inFlight(): number {
+    return this.#calls;
+  }
+
+  /** Listens; resolves to the port. @throws Error when the port is taken. */
+  async listen(host: string, port: number): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.#server.once('error', reject);
+    this.#server.listen(port, host, () => {
+      this.#server.off('error', reject);
+      const address = this.#server.address();
+      resolve(typeof address === 'object' && address !== null ? address.port : port);
+    });
+    return promise;
+  }
+
+  /** Takes no new connections, tells clients by GOAWAY to go elsewhere, and resolves once every call is over. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    this.#server.close();
+    for (const session of this.#sessions) session.close();
+    if (this.#calls === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+    });
+  }
+
+  /** Ends every connection now. */
+  kill(): void {
+    this.#server.close();
+    for (const session of this.#sessions) session.destroy();
+  }
+
+  #onSession(session: ServerHttp2Session): void {
+    this.#sessions.add(session);
+    session.once('close', () => this.#sessions.delete(session));
+    session.on('error', () => undefined);
+    if (this.#isClosing) session.close();
+  }
+
+  #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const { router, clock, upstreams } = this.#options;
+    const contentType = headers['content-type'];
+    if (contentType?.startsWith('application/grpc') !== true || headers[':method'] !== 'POST') {
+      stream.respond({ ':status': 415, 'accept-post': 'application/grpc' }, { endStream: true });
+      return;
+    }
+    const choice = router.choose(new MetadataFields(headers));
+    if ('reason' in choice) {
+      stream.on('error', () => undefined);
+      stream.respond(trailersOnly(GRPC_STATUS.unavailable, choice.reason), { endStream: true });
+      return;
+    }
+    this.#calls++;
+    new GrpcCall(stream, headers, choice, { clock, upstreams, onEnd: () => this.#onCallEnd() });
+  }
+
+  #onCallEnd(): void {
+    this.#calls--;
+    if (this.#calls === 0) this.#onIdle?.();
+  }
+}
+
+class MetadataFields implements RequestFields {
+  readonly #headers: IncomingHttpHeaders;
+
+  constructor(headers: IncomingHttpHeaders) {
+    this.#headers = headers;
+  }
+
+  get(name: string): string | undefined {
+    const value = this.#headers[name];
+    return Array.isArray(value) ? value[0] : value;
+  }
+}

@@ -1,0 +1,21 @@
+const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
+/** The protocol allows eight digits. */
+const MAX_COUNT = 99_999_999;
+
+/** Milliseconds that the header `grpc-timeout` allows; undefined without one, or where it cannot be read. */
+export function parseGrpcTimeout(text: string | undefined): number | undefined {
+  const match = text === undefined ? null : /^([0-9]{1,8})([HMSmun])$/.exec(text);
+  const [, count, unit] = match ?? [];
+  if (count === undefined || unit === undefined) return undefined;
+  return Number(count) * (UNIT_MS[unit] ?? 0);
+}
+
+/** The header for so many milliseconds: in the finest unit that has digits enough, rounded up. */
+export function formatGrpcTimeout(milliseconds: number): string {
+  const left = Math.max(0, milliseconds);
+  for (const unit of ['u', 'm', 'S', 'M'] as const) {
+    const count = Math.ceil(left / (UNIT_MS[unit] ?? 1));
+    if (count <= MAX_COUNT) return `${count}${unit}`;
+  }
+  return `${Math.min(MAX_COUNT, Math.ceil(left / 3_600_000))}H`;
+}

@@ -1,0 +1,107 @@
+import { type ClientHttp2Session, connect } from 'node:http2';
+import type { Endpoint, EndpointPoolLike, RouterClock } from '../types.ts';
+
+/** What a stream, and a connection, may send us before it waits for us to read. */
+const STREAM_WINDOW_BYTES = 256 * 2 ** 10;
+const SESSION_WINDOW_BYTES = 4 * 2 ** 20;
+/** A connection whose other end does not answer a ping by then is gone. */
+const PING_TIMEOUT_MS = 2_000;
+const TCP_KEEP_ALIVE_AFTER_MS = 15_000;
+/** A connection that is not there by then will not come. */
+const CONNECT_TIMEOUT_MS = 2_000;
+
+/** One connection to a pod, and whether it ever was there. */
+export interface Upstream {
+  readonly session: ClientHttp2Session;
+  readonly wasConnected: boolean;
+}
+
+/** Warm HTTP/2 connections to pods, one each, shared by all calls; made anew when one is needed and the last has ended. */
+export class GrpcUpstreams {
+  readonly #clock: RouterClock;
+  readonly #upstreams = new Map<Endpoint, PodConnection>();
+  readonly #watched = new WeakSet<EndpointPoolLike>();
+
+  constructor(clock: RouterClock) {
+    this.#clock = clock;
+  }
+
+  /** Keeps a connection to every endpoint of the pool from now on. */
+  keepWarm(pool: EndpointPoolLike): void {
+    if (this.#watched.has(pool)) return;
+    this.#watched.add(pool);
+    pool.watch({
+      added: (endpoint) => void this.to(endpoint),
+      removed: (endpoint) => {
+        // Calls on it may end; no new one begins.
+        this.#upstreams.get(endpoint)?.session.close();
+        this.#upstreams.delete(endpoint);
+      },
+    });
+  }
+
+  /** The connection to an endpoint, perhaps one that is still being made; undefined where it speaks no gRPC. */
+  to(endpoint: Endpoint): Upstream | undefined {
+    const { address, ports } = endpoint;
+    if (ports.grpc === undefined) return undefined;
+    const known = this.#upstreams.get(endpoint);
+    if (known !== undefined && !known.session.closed && !known.session.destroyed) return known;
+    const upstream = new PodConnection(
+      `http://${address.includes(':') ? `[${address}]` : address}:${ports.grpc}`,
+      this.#clock,
+    );
+    if (!endpoint.isRemoved) {
+      this.#upstreams.set(endpoint, upstream);
+      upstream.session.once('close', () => {
+        if (this.#upstreams.get(endpoint) === upstream) this.#upstreams.delete(endpoint);
+      });
+    }
+    return upstream;
+  }
+
+  /** An answer did not come in time: finds out whether anyone is still there. */
+  suspect(endpoint: Endpoint): void {
+    this.#upstreams.get(endpoint)?.suspect();
+  }
+
+  /** Ends every connection now. */
+  destroy(): void {
+    for (const { session } of this.#upstreams.values()) session.destroy();
+    this.#upstreams.clear();
+  }
+}
+
+class PodConnection implements Upstream {
+  readonly session: ClientHttp2Session;
+  wasConnected = false;
+  readonly #clock: RouterClock;
+  #isSuspect = false;
+
+  constructor(authority: string, clock: RouterClock) {
+    this.#clock = clock;
+    this.session = connect(authority, { settings: { enablePush: false, initialWindowSize: STREAM_WINDOW_BYTES } });
+    const cancelTimeout = clock.afterDelay(CONNECT_TIMEOUT_MS, () => this.session.destroy());
+    this.session.once('connect', (session, socket) => {
+      cancelTimeout();
+      this.wasConnected = true;
+      session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+      socket.setNoDelay(true).setKeepAlive(true, TCP_KEEP_ALIVE_AFTER_MS);
+    });
+    this.session.once('close', cancelTimeout);
+    // Its streams tell of their own ends; a connection without any has nobody to tell.
+    this.session.on('error', () => undefined);
+  }
+
+  suspect(): void {
+    if (this.#isSuspect || this.session.closed) return;
+    this.#isSuspect = true;
+    const cancel = this.#clock.afterDelay(PING_TIMEOUT_MS, () => this.session.destroy());
+    const isSent = this.session.ping(() => {
+      cancel();
+      this.#isSuspect = false;
+    });
+    if (isSent) return;
+    cancel();
+    this.session.destroy();
+  }
+}

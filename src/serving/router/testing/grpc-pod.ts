@@ -1,0 +1,137 @@
+import {
+  Client,
+  type ClientDuplexStream,
+  type ClientReadableStream,
+  credentials,
+  type Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerReadableStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
+
+const same = (bytes: Buffer): Buffer => bytes;
+const method = (name: string, requestStream: boolean, responseStream: boolean) => ({
+  path: `/test.Pod/${name}`,
+  requestStream,
+  responseStream,
+  requestSerialize: same,
+  requestDeserialize: same,
+  responseSerialize: same,
+  responseDeserialize: same,
+});
+
+const SERVICE = {
+  Unary: method('Unary', false, false),
+  Collect: method('Collect', true, false),
+  List: method('List', false, true),
+  Chat: method('Chat', true, true),
+};
+
+type UnaryHandler = (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => void;
+
+export interface PodHandlers {
+  readonly unary?: UnaryHandler;
+  readonly list?: (call: ServerWritableStream<Buffer, Buffer>) => void;
+  readonly chat?: (call: ServerDuplexStream<Buffer, Buffer>) => void;
+}
+
+/** A pod that speaks gRPC with a real server: it answers unary calls with its name, and echoes streams. */
+export class GrpcPod {
+  readonly server: Server;
+  readonly port: number;
+  calls: number;
+
+  private constructor(server: Server, port: number) {
+    this.server = server;
+    this.port = port;
+    this.calls = 0;
+  }
+
+  static async start(name: string, handlers: PodHandlers = {}, port = 0): Promise<GrpcPod> {
+    const server = new Server();
+    let pod: GrpcPod | undefined;
+    const counted =
+      <Arguments extends unknown[]>(handle: (...given: Arguments) => void) =>
+      (...given: Arguments): void => {
+        if (pod !== undefined) pod.calls++;
+        handle(...given);
+      };
+    server.addService(SERVICE, {
+      Unary: counted(handlers.unary ?? ((_call, callback) => callback(null, Buffer.from(name)))),
+      Collect: counted((call: ServerReadableStream<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => {
+        let bytes = 0;
+        call.on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+        });
+        call.on('end', () => callback(null, Buffer.from(String(bytes))));
+      }),
+      List: counted(handlers.list ?? ((call: ServerWritableStream<Buffer, Buffer>) => void call.end())),
+      Chat: counted(
+        handlers.chat ??
+          ((call: ServerDuplexStream<Buffer, Buffer>) => {
+            call.on('data', (chunk: Buffer) => call.write(chunk));
+            call.on('end', () => call.end());
+          }),
+      ),
+    });
+    const bound = await new Promise<number>((resolve, reject) =>
+      server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, at) =>
+        error === null ? resolve(at) : reject(error),
+      ),
+    );
+    pod = new GrpcPod(server, bound);
+    return pod;
+  }
+
+  stop(): void {
+    this.server.forceShutdown();
+  }
+}
+
+/** A real client of `GrpcPod`'s service. */
+export class GrpcTestClient {
+  readonly client: Client;
+
+  constructor(port: number) {
+    this.client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { 'grpc.enable_retries': 0 });
+  }
+
+  /** @throws ServiceError with the status of the call. */
+  unary(request: Buffer, metadata: Metadata, deadlineMs = 10_000): Promise<Buffer> {
+    const { path } = SERVICE.Unary;
+    return new Promise((resolve, reject) => {
+      const options = { deadline: Date.now() + deadlineMs };
+      this.client.makeUnaryRequest(path, same, same, request, metadata, options, (error, answer) =>
+        answer === undefined ? reject(error) : resolve(answer),
+      );
+    });
+  }
+
+  /** Sends these messages and takes one answer. */
+  collect(messages: readonly Buffer[], metadata: Metadata): Promise<Buffer> {
+    const { path } = SERVICE.Collect;
+    return new Promise((resolve, reject) => {
+      const call = this.client.makeClientStreamRequest(path, same, same, metadata, (error, answer) =>
+        answer === undefined ? reject(error) : resolve(answer),
+      );
+      for (const message of messages) call.write(message);
+      call.end();
+    });
+  }
+
+  list(metadata: Metadata): ClientReadableStream<Buffer> {
+    return this.client.makeServerStreamRequest(SERVICE.List.path, same, same, Buffer.alloc(0), metadata);
+  }
+
+  chat(metadata: Metadata): ClientDuplexStream<Buffer, Buffer> {
+    return this.client.makeBidiStreamRequest(SERVICE.Chat.path, same, same, metadata);
+  }
+
+  close(): void {
+    this.client.close();
+  }
+}

@@ -2,7 +2,7 @@
  * What the planner of capacity is asked, what it knows, and what it answers. It advises; the scheduler decides: where the
  * two disagree, the planner believes the scheduler's word about the pods that wait.
  */
-import type { V1PodSpec } from '@kubernetes/client-node';
+import type { PodDemand } from './pod-demand.ts';
 import type { Amounts } from './quantity.ts';
 
 /**
@@ -21,8 +21,8 @@ export interface CapacityClaim {
   readonly mode: CapacityMode;
   /** How long a pod is left Pending for a cluster autoscaler. */
   readonly provisionTimeoutMs: number;
-  /** The pods that are to be added. */
-  readonly podSpec: V1PodSpec;
+  /** One of the pods that are to be added: `podDemand` of their spec. */
+  readonly pod: PodDemand;
   /**
    * New pods that the present step needs and that are on no node yet, `pending` included. 0 while a step is held, paused
    * or judged: then the rollout is in nobody's way.
@@ -35,7 +35,16 @@ export interface CapacityClaim {
    * the floor of `availabilityFloor`; and what old pods there are that are not ready, since these serve nobody.
    */
   readonly removable: number;
-  /** Names of the old pods on nodes, in the namespace of the rollout: those among which the `removable` are. */
+  /**
+   * Pods by which the rollout is below the number that it is to have, of all its revisions, by what is asked for but
+   * without new ones that are on no node: what mode Swap may add. May be negative.
+   */
+  readonly vacant: number;
+  /** New pods on nodes that are not ready yet: once they are, more old ones may give way. */
+  readonly starting: number;
+  /** Old pods that have been asked to end and still exist. */
+  readonly ending: number;
+  /** Names of the old pods that are on nodes and not ending: those among which the `removable` are. */
   readonly oldPods: readonly string[];
   /** Set from the first `Swap` of a rollout to its end: a cluster autoscaler had its chance and is not waited for again. */
   readonly isSwapping: boolean;
@@ -61,16 +70,16 @@ interface Advice {
   readonly askAgainAtMs?: number | undefined;
 }
 
-/** `pods` fit beside everything else. */
+/** `pods` may be asked for: they fit beside everything else or, where that cannot be counted, nothing says that they do not. */
 export interface Fits extends Advice {
   readonly kind: 'Fits';
 }
 
-/** Nothing fits: `pods` (one, or what is Pending already) are left Pending so that a cluster autoscaler may act. */
+/** Nothing fits: `pods` (one; in mode Surge all) are left Pending so that a cluster autoscaler may act. */
 export interface PendingSurge extends Advice {
   readonly kind: 'PendingSurge';
-  /** When it had its chance; absent in mode Surge, which waits on. */
-  readonly untilMs?: number | undefined;
+  /** When it had its chance. Mode Surge waits on. */
+  readonly untilMs: number;
 }
 
 /** `remove` old pods make room for `pods` new ones. */
@@ -78,7 +87,7 @@ export interface Swap extends Advice {
   readonly kind: 'Swap';
   /** At least 1 and at most `removable` of the claim. */
   readonly remove: number;
-  /** Names of the old pods whose nodes suit the new ones; empty where nodes cannot be read: then any will do. */
+  /** Names of the old pods that have to be the ones (by `controller.kubernetes.io/pod-deletion-cost`); empty: any will do. */
   readonly victims: readonly string[];
 }
 
@@ -92,9 +101,10 @@ export interface Wait extends Advice {
 
 /**
  * InsufficientCapacity: no room, and swapping would go below the floor. QuotaExceeded: the API server would refuse the
- * pods. OtherRolloutFirst: another rollout takes what there is. PodsEnding: old pods are on their way out and free it.
+ * pods. OtherRolloutFirst: another rollout takes what there is. PodsEnding: pods are on their way out and free it.
+ * PodsStarting: new pods have to be ready before old ones may give way.
  */
-export type WaitReason = 'InsufficientCapacity' | 'QuotaExceeded' | 'OtherRolloutFirst' | 'PodsEnding';
+export type WaitReason = 'InsufficientCapacity' | 'QuotaExceeded' | 'OtherRolloutFirst' | 'PodsEnding' | 'PodsStarting';
 
 export type CapacityAdvice = Fits | PendingSurge | Swap | Wait;
 
@@ -130,9 +140,10 @@ export interface PodUse {
   readonly namespace: string;
   readonly name: string;
   readonly priority: number;
+  /** The same object for pods that request the same, as far as the reader can. */
   readonly requests: Amounts;
-  /** It has been asked to end and holds what it has until it did. */
-  readonly isEnding: boolean;
+  /** Set when it has been asked to end: when its grace is over. It holds what it has until it is gone. */
+  readonly endsAtMs?: number | undefined;
 }
 
 export interface Quota {

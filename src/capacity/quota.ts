@@ -1,0 +1,116 @@
+/** How many more pods the quotas of a namespace admit. */
+import { PODS, type PodDemand } from './pod-demand.ts';
+import { type Amounts, formatAmount, UNIT } from './quantity.ts';
+import type { Quota, QuotaScope } from './types.ts';
+
+export interface QuotaRoom {
+  /** Further pods that are admitted. */
+  readonly pods: number;
+  /** What is in the way of one more; undefined when nothing is. */
+  readonly shortfall: string | undefined;
+  /** The pod leaves out what a quota demands: none is ever admitted, whoever gives way. */
+  readonly isUnsaid: boolean;
+}
+
+const COMPUTE = new Set(['cpu', 'memory', 'ephemeral-storage']);
+
+/** What is left of quotas, less what has been reserved in here. */
+export class QuotaLedger {
+  readonly #quotas: readonly Quota[];
+  readonly #reserved = new Map<Quota, Map<string, bigint>>();
+
+  constructor(quotas: readonly Quota[]) {
+    this.#quotas = quotas;
+  }
+
+  /** Room for pods that do not exist yet: those that are Pending are counted in `used` already. */
+  room(pod: PodDemand, namespace: string, wanted: number): QuotaRoom {
+    const shortfalls: string[] = [];
+    let pods = wanted;
+    let isUnsaid = false;
+    for (const { quota, key, each } of this.#uses(pod, namespace)) {
+      const hard = quota.hard.get(key) ?? 0n;
+      const left = hard - (quota.used.get(key) ?? 0n) - (this.#reserved.get(quota)?.get(key) ?? 0n);
+      if (each === 'unsaid') {
+        pods = 0;
+        isUnsaid = true;
+        shortfalls.push(`quota ${quota.name} admits only pods that say their ${key}`);
+      } else if (each > 0n) {
+        const admitted = left < each ? 0 : Number(left / each);
+        pods = Math.min(pods, admitted);
+        if (admitted === 0) shortfalls.push(`quota ${quota.name} has ${leftText(key, left, hard)} left`);
+      }
+    }
+    return { pods, shortfall: shortfalls.length === 0 ? undefined : shortfalls.join(', '), isUnsaid };
+  }
+
+  reserve(pod: PodDemand, namespace: string, count: number): void {
+    if (count <= 0) return;
+    for (const { quota, key, each } of this.#uses(pod, namespace)) {
+      if (each === 'unsaid') continue;
+      const reserved = this.#reserved.get(quota) ?? new Map<string, bigint>();
+      reserved.set(key, (reserved.get(key) ?? 0n) + each * BigInt(count));
+      this.#reserved.set(quota, reserved);
+    }
+  }
+
+  *#uses(pod: PodDemand, namespace: string): Generator<{ quota: Quota; key: string; each: bigint | 'unsaid' }> {
+    for (const quota of this.#quotas) {
+      if (quota.namespace !== namespace || !quota.scopes.every((scope) => isInScope(scope, pod))) continue;
+      for (const key of quota.hard.keys()) {
+        const each = countedBy(key, pod);
+        if (each !== undefined) yield { quota, key, each };
+      }
+    }
+  }
+}
+
+function leftText(key: string, left: bigint, hard: bigint): string {
+  return `${formatAmount(key, left > 0n ? left : 0n)} of ${formatAmount(key, hard)} ${key}`;
+}
+
+/** What one pod uses under a key of a quota; undefined when the key is not about pods. */
+function countedBy(key: string, { requests, limits }: PodDemand): bigint | 'unsaid' | undefined {
+  if (key === PODS || key === 'count/pods') return UNIT;
+  if (key.startsWith('limits.')) return said(limits, key.slice('limits.'.length));
+  if (key.startsWith('requests.')) {
+    const resource = key.slice('requests.'.length);
+    if (resource === 'storage') return undefined;
+    return COMPUTE.has(resource) ? said(requests, resource) : (requests.get(resource) ?? 0n);
+  }
+  return COMPUTE.has(key) ? said(requests, key) : undefined;
+}
+
+/** The API server refuses pods that leave out cpu or memory where a quota is on them. */
+function said(amounts: Amounts, resource: string): bigint | 'unsaid' {
+  return amounts.get(resource) ?? (resource === 'cpu' || resource === 'memory' ? 'unsaid' : 0n);
+}
+
+function isInScope({ name, operator, values }: QuotaScope, pod: PodDemand): boolean {
+  switch (name) {
+    case 'Terminating':
+      return pod.hasDeadline;
+    case 'NotTerminating':
+      return !pod.hasDeadline;
+    case 'BestEffort':
+      return isBestEffort(pod);
+    case 'NotBestEffort':
+      return !isBestEffort(pod);
+    case 'PriorityClass':
+      return isOfClass(operator, values, pod.priorityClassName);
+    default:
+      // CrossNamespacePodAffinity and what may come: not about pods like ours.
+      return false;
+  }
+}
+
+function isOfClass(operator: QuotaScope['operator'], values: readonly string[], name: string | undefined): boolean {
+  if (operator === 'Exists') return name !== undefined;
+  if (operator === 'DoesNotExist') return name === undefined;
+  const isIn = name !== undefined && values.includes(name);
+  return operator === 'In' ? isIn : !isIn;
+}
+
+function isBestEffort({ requests, limits }: PodDemand): boolean {
+  return !['cpu', 'memory'].some((resource) => (requests.get(resource) ?? limits.get(resource) ?? 0n) > 0n);
+}

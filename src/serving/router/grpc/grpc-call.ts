@@ -17,6 +17,8 @@ const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_E
 
 /** What of a request is kept until its answer begins, so that another pod can be asked. */
 const MAX_REPLAY_BYTES = 256 * 2 ** 10;
+/** Pods that cannot be reached, one after the other, before a call fails: nothing was sent to them. */
+const MAX_UNREACHABLE = 3;
 /** A client that gives up so shortly before its deadline gave up because of it: its clock and ours are not one. */
 const DEADLINE_TOLERANCE_MS = 10;
 
@@ -37,7 +39,8 @@ interface Attempt {
 
 /**
  * One gRPC call on its way: its bytes pass in both directions as they come, each side held back when the other does not
- * read. What never reached a model (no connection, a refused stream) is asked of another pod, once.
+ * read. What never reached a model is asked of another pod: where there is no connection, or a stream was refused unread
+ * (then once).
  */
 export class GrpcCall implements EndpointWaiter {
   readonly #client: ServerHttp2Stream;
@@ -56,7 +59,8 @@ export class GrpcCall implements EndpointWaiter {
   #replayBytes = 0;
   #isReading = false;
   #isRequestWhole = false;
-  #isRetry = false;
+  #unreachable = 0;
+  #isRefused = false;
   #hasFallenBack = false;
   #trailers: IncomingHttpHeaders | undefined;
   #headSeconds: number | undefined;
@@ -118,8 +122,8 @@ export class GrpcCall implements EndpointWaiter {
       // The connection ended between two turns of the event loop; the retry makes another.
     }
     if (upstream === undefined || stream === undefined) {
-      this.#target.pool.release(endpoint, 'neutral');
-      this.#retryOrFail(endpoint, `${endpoint.address} could not be asked`);
+      this.#target.pool.release(endpoint, 'unreachable');
+      this.#askAnother(endpoint, ++this.#unreachable < MAX_UNREACHABLE, 'cannot be asked');
       return;
     }
     const attempt: Attempt = { target: this.#target, endpoint, upstream, stream };
@@ -236,22 +240,21 @@ export class GrpcCall implements EndpointWaiter {
     target.pool.release(endpoint, isUnreachable ? 'unreachable' : isRefused ? 'neutral' : 'failed');
     if (this.#headSeconds !== undefined) {
       this.#fail(GRPC_STATUS.unavailable, `the connection to ${endpoint.address} broke in the middle of the answer`);
-    } else if (isUnreachable || isRefused) {
-      this.#retryOrFail(
-        endpoint,
-        isUnreachable ? `${endpoint.address} cannot be reached` : `${endpoint.address} refused the call`,
-      );
+    } else if (isUnreachable) {
+      this.#askAnother(endpoint, ++this.#unreachable < MAX_UNREACHABLE, 'cannot be reached');
+    } else if (isRefused) {
+      this.#askAnother(endpoint, !this.#isRefused, 'refused the call');
+      this.#isRefused = true;
     } else {
       this.#fail(GRPC_STATUS.unavailable, `the connection to ${endpoint.address} broke before an answer`);
     }
   }
 
-  #retryOrFail(endpoint: Endpoint, reason: string): void {
-    if (this.#isRetry || this.#replay === undefined) {
-      this.#fail(GRPC_STATUS.unavailable, reason);
+  #askAnother(endpoint: Endpoint, mayAsk: boolean, reason: string): void {
+    if (!mayAsk || this.#replay === undefined) {
+      this.#fail(GRPC_STATUS.unavailable, `${endpoint.address} ${reason}`);
       return;
     }
-    this.#isRetry = true;
     this.#client.pause();
     this.#ask(endpoint);
   }
@@ -266,7 +269,6 @@ export class GrpcCall implements EndpointWaiter {
     if (fallback === undefined) return;
     this.#target.observer.ended('error', 0);
     this.#hasFallenBack = true;
-    this.#isRetry = false;
     this.#target = fallback.target;
     this.#client.pause();
     this.#ask(undefined);

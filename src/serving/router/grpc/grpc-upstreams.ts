@@ -1,5 +1,5 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
-import type { Endpoint, EndpointPoolLike, RouterClock } from '../types.ts';
+import type { Endpoint, EndpointListener, RouterClock } from '../types.ts';
 
 /** What a stream, and a connection, may send us before it waits for us to read. */
 const STREAM_WINDOW_BYTES = 256 * 2 ** 10;
@@ -16,28 +16,27 @@ export interface Upstream {
   readonly wasConnected: boolean;
 }
 
-/** Warm HTTP/2 connections to pods, one each, shared by all calls; made anew when one is needed and the last has ended. */
-export class GrpcUpstreams {
+/**
+ * Warm HTTP/2 connections to pods, one each, shared by all calls; made anew when one is needed and the last has ended. Every
+ * pool whose endpoints are asked over gRPC tells it of them: `pool.watch(upstreams)`.
+ */
+export class GrpcUpstreams implements EndpointListener {
   readonly #clock: RouterClock;
   readonly #upstreams = new Map<Endpoint, PodConnection>();
-  readonly #watched = new WeakSet<EndpointPoolLike>();
 
   constructor(clock: RouterClock) {
     this.#clock = clock;
   }
 
-  /** Keeps a connection to every endpoint of the pool from now on. */
-  keepWarm(pool: EndpointPoolLike): void {
-    if (this.#watched.has(pool)) return;
-    this.#watched.add(pool);
-    pool.watch({
-      added: (endpoint) => void this.to(endpoint),
-      removed: (endpoint) => {
-        // Calls on it may end; no new one begins.
-        this.#upstreams.get(endpoint)?.session.close();
-        this.#upstreams.delete(endpoint);
-      },
-    });
+  /** Connects, so that the first call does not wait for it. */
+  added(endpoint: Endpoint): void {
+    this.to(endpoint);
+  }
+
+  /** Calls on its connection may end; no new one begins. */
+  removed(endpoint: Endpoint): void {
+    this.#upstreams.get(endpoint)?.session.close();
+    this.#upstreams.delete(endpoint);
   }
 
   /** The connection to an endpoint, perhaps one that is still being made; undefined where it speaks no gRPC. */

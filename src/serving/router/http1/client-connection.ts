@@ -1,0 +1,395 @@
+import type { Socket } from 'node:net';
+import type { Choice, RequestOutcome, RequestRouter, Target } from '../types.ts';
+import { Alarm } from './alarm.ts';
+import { Call, type CallOwner, type CallSurroundings } from './call.ts';
+import { LF } from './characters.ts';
+import { ChunkedBody } from './chunked-body.ts';
+import { INCOMPLETE, MAX_HEAD_BYTES } from './field-lines.ts';
+import { HttpError, REASON_PHRASES } from './http-error.ts';
+import { TIMEOUT_HEADER } from './request-head.ts';
+import { BODY_BY_CHUNKS, BODY_BY_CLOSE, type ResponseHead } from './response-head.ts';
+
+/** How long a client may take, in milliseconds. */
+export interface ClientTimes {
+  /** From the first byte of a head to its last. */
+  readonly headMs: number;
+  /** Between two requests. */
+  readonly idleMs: number;
+  /** While an answer goes out and nothing moves: the client does not read, or the server does not write. */
+  readonly silenceMs: number;
+  /** After a last answer: what still comes is thrown away, so that a reset does not overtake the answer. */
+  readonly lingerMs: number;
+}
+
+export interface RelaySurroundings extends CallSurroundings {
+  readonly router: RequestRouter;
+  readonly times: ClientTimes;
+  /** Connections end with the answer that they wait for. */
+  isDraining: boolean;
+}
+
+/** Requests that a client sends before it has its answers are kept up to so much; then it is not read from. */
+const MAX_PIPELINED_BYTES = 65_536;
+const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
+const END_OF_CHUNKS = '0\r\n\r\n';
+
+type Phase = 'head' | 'body' | 'answer' | 'closing';
+
+/** One connection of a client: its requests one after the other, each on its way through a `Call`, and their answers. */
+export class ClientConnection implements CallOwner {
+  readonly #socket: Socket;
+  readonly #surroundings: RelaySurroundings;
+  readonly #alarm: Alarm;
+  readonly #call: Call;
+  readonly #chunks = new ChunkedBody();
+  readonly #lines: string;
+  #phase: Phase = 'head';
+  /** What was read and not yet used, from `#at` on. */
+  #input: Buffer | undefined;
+  #at = 0;
+  #hasHeadAlarm = false;
+  /** Bytes of the request's body that have not come yet; -1 where chunks tell. */
+  #leftBytes = 0;
+  #bodyBytes = 0;
+  #maxBodyBytes = 0;
+  #timeoutMs = 0;
+  #owesContinue = false;
+  #isHttp10 = false;
+  /** The connection ends with this answer. */
+  #closes = false;
+  #hasAnswerBegun = false;
+  #isAnswerChunked = false;
+  #isReadPaused = false;
+  #isAnswerPaused = false;
+
+  constructor(socket: Socket, surroundings: RelaySurroundings, onClosed: (connection: ClientConnection) => void) {
+    this.#socket = socket;
+    this.#surroundings = surroundings;
+    this.#call = new Call(surroundings, this);
+    this.#alarm = new Alarm(surroundings.clock, () => this.#late());
+    this.#lines = `via: 1.1 fairlead\r\nx-forwarded-for: ${socket.remoteAddress ?? 'unknown'}\r\n${TIMEOUT_HEADER}: `;
+    this.#rest();
+    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('drain', () => this.#drain());
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.#phase = 'closing';
+      this.#alarm.clear();
+      this.#call.cancel('cancelled');
+      onClosed(this);
+    });
+    // A client that ends its side is taken to have gone, as node:http and nginx do: what it asked for is given up.
+    socket.on('end', () => socket.destroy());
+  }
+
+  /** No request is under way. */
+  get isIdle(): boolean {
+    return this.#phase === 'head' && this.#input === undefined;
+  }
+
+  /** Ends the connection now, whatever it waits for. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#phase === 'closing') return;
+    const before = this.#input;
+    if (before === undefined) {
+      this.#input = chunk;
+      this.#at = 0;
+    } else {
+      this.#input = Buffer.concat([before.subarray(this.#at), chunk]);
+      this.#at = 0;
+      // A head only goes on to be read when a line of it ends, so that one sent byte by byte is not read as often.
+      if (this.#phase === 'head' && !chunk.includes(LF) && this.#input.length <= MAX_HEAD_BYTES) return;
+    }
+    this.#advance();
+  }
+
+  #advance(): void {
+    try {
+      for (let input = this.#input; input !== undefined && this.#step(input); input = this.#input);
+    } catch (error) {
+      if (!(error instanceof HttpError)) throw error;
+      this.#surroundings.out.clear();
+      this.#call.cancel('cancelled');
+      this.#closes = true;
+      this.#refuse(error);
+    }
+  }
+
+  /** Uses some of the input. False when it has to wait. @throws HttpError. */
+  #step(input: Buffer): boolean {
+    switch (this.#phase) {
+      case 'head':
+        return this.#readHead(input);
+      case 'body':
+        this.#readBody(input);
+        return true;
+      case 'answer':
+        if (input.length - this.#at > MAX_PIPELINED_BYTES) this.#pause();
+        return false;
+      case 'closing':
+        this.#input = undefined;
+        return false;
+    }
+  }
+
+  #readHead(input: Buffer): boolean {
+    // Answers that the client does not read must not pile up.
+    if (this.#socket.writableNeedDrain) {
+      this.#pause();
+      return false;
+    }
+    const { head, router, clock } = this.#surroundings;
+    const start = this.#at;
+    const bodyStart = head.read(input, start, input.length);
+    if ((bodyStart === INCOMPLETE ? input.length : bodyStart) - start > MAX_HEAD_BYTES) {
+      throw new HttpError(431, `the head of the request has more than ${MAX_HEAD_BYTES} bytes`);
+    }
+    const nowMs = clock.nowMs();
+    if (bodyStart === INCOMPLETE) {
+      if (!this.#hasHeadAlarm) this.#alarm.set(nowMs + this.#surroundings.times.headMs);
+      this.#hasHeadAlarm = true;
+      return false;
+    }
+    this.#hasHeadAlarm = false;
+    this.#isHttp10 = head.isHttp10;
+    const choice = router.choose(head);
+    if ('reason' in choice) throw new HttpError(503, choice.reason, 1);
+    if (head.bodyBytes > choice.maxBodyBytes) throw tooLarge(String(head.bodyBytes), choice.maxBodyBytes);
+    this.#closes = head.closes || this.#surroundings.isDraining;
+    this.#begin(input, bodyStart, choice, nowMs);
+    return true;
+  }
+
+  #begin(input: Buffer, bodyStart: number, choice: Choice, nowMs: number): void {
+    const { head } = this.#surroundings;
+    const timeoutMs = Math.min(choice.timeoutMs, head.timeoutMs ?? choice.timeoutMs);
+    const deadlineMs = nowMs + timeoutMs;
+    this.#timeoutMs = timeoutMs;
+    this.#maxBodyBytes = choice.maxBodyBytes;
+    this.#alarm.set(deadlineMs);
+    const taken = head.bodyBytes > 0 ? Math.min(head.bodyBytes, input.length - bodyStart) : 0;
+    const bodyEnd = bodyStart + taken;
+    this.#bodyBytes = 0;
+    this.#leftBytes = head.bodyBytes < 0 ? -1 : head.bodyBytes - taken;
+    if (this.#leftBytes === -1) this.#chunks.reset();
+    this.#phase = this.#leftBytes === 0 ? 'answer' : 'body';
+    this.#owesContinue = head.expectsContinue && this.#phase === 'body';
+    this.#use(bodyEnd);
+    const { start } = head;
+    const { target, elsewhere } = choice;
+    const request = { target, elsewhere, bytes: input, start, lines: this.#lines, startedAtMs: nowMs, deadlineMs };
+    this.#call.start(request, bodyStart, bodyEnd, this.#phase === 'answer');
+    if (this.#phase === 'answer' || this.#input === undefined) this.#flushRequest();
+  }
+
+  #readBody(input: Buffer): void {
+    if (this.#leftBytes >= 0) {
+      const taken = Math.min(this.#leftBytes, input.length - this.#at);
+      this.#leftBytes -= taken;
+      this.#call.body(input, this.#at, this.#at + taken);
+      this.#use(this.#at + taken);
+    } else {
+      this.#readChunks(input);
+    }
+    if (this.#leftBytes === 0) {
+      this.#phase = 'answer';
+      this.#call.complete();
+    }
+    this.#flushRequest();
+  }
+
+  #readChunks(input: Buffer): void {
+    const chunks = this.#chunks;
+    for (let at = this.#at; at < input.length && !chunks.isOver; ) {
+      at = chunks.next(input, at, input.length);
+      this.#bodyBytes += chunks.dataEnd - chunks.dataStart;
+      if (this.#bodyBytes > this.#maxBodyBytes) throw tooLarge(`more than ${this.#maxBodyBytes}`, this.#maxBodyBytes);
+      this.#call.body(input, chunks.dataStart, chunks.dataEnd);
+      this.#use(at);
+    }
+    if (chunks.isOver) this.#leftBytes = 0;
+  }
+
+  /** The input has been used up to `at`. */
+  #use(at: number): void {
+    if (this.#input !== undefined && at >= this.#input.length) this.#input = undefined;
+    this.#at = at;
+  }
+
+  #flushRequest(): void {
+    const isTaken = this.#call.flushRequest();
+    if (this.#phase !== 'body') return;
+    if (isTaken) this.#continue();
+    else this.#pause();
+  }
+
+  #continue(): void {
+    if (this.#owesContinue) this.#socket.write(CONTINUE, 'latin1');
+    this.#owesContinue = false;
+  }
+
+  drained(): void {
+    if (this.#phase !== 'body') return;
+    this.#continue();
+    this.#resume();
+  }
+
+  #pause(): void {
+    if (this.#isReadPaused) return;
+    this.#isReadPaused = true;
+    this.#socket.pause();
+  }
+
+  #resume(): void {
+    if (!this.#isReadPaused) return;
+    this.#isReadPaused = false;
+    this.#socket.resume();
+  }
+
+  interim(head: ResponseHead): void {
+    // Expectations are ours to answer, and HTTP/1.0 knows no interim answers.
+    if (this.#isHttp10 || head.status === 100) return;
+    const { out } = this.#surroundings;
+    head.write(out);
+    out.appendText('\r\n');
+    out.flush(this.#socket);
+  }
+
+  answered(head: ResponseHead | undefined, bytes: Buffer, start: number, end: number, isLast: boolean): void {
+    const { out } = this.#surroundings;
+    if (head !== undefined) this.#answerHead(head);
+    if (this.#isAnswerChunked) {
+      out.appendChunk(bytes, start, end);
+      if (isLast) out.appendText(END_OF_CHUNKS);
+    } else {
+      out.append(bytes, start, end);
+    }
+    if (isLast) out.flush(this.#socket);
+  }
+
+  #answerHead(head: ResponseHead): void {
+    const { out } = this.#surroundings;
+    this.#hasAnswerBegun = true;
+    const isChunked = head.bodyBytes === BODY_BY_CHUNKS;
+    this.#isAnswerChunked = isChunked && !this.#isHttp10;
+    if (isChunked && this.#isHttp10) head.writeWithoutCoding(out);
+    else head.write(out);
+    // An answer to a request that has not come to its end: what still comes of it cannot be told from the next one.
+    if (head.bodyBytes === BODY_BY_CLOSE || this.#phase === 'body') this.#closes = true;
+    out.appendText(this.#closes ? 'connection: close\r\n\r\n' : '\r\n');
+  }
+
+  flush(): boolean {
+    const { out, clock, times } = this.#surroundings;
+    this.#alarm.set(clock.nowMs() + times.silenceMs);
+    const takesMore = out.flush(this.#socket);
+    if (!takesMore) this.#isAnswerPaused = true;
+    return takesMore;
+  }
+
+  over(): void {
+    this.#hasAnswerBegun = false;
+    if (this.#closes || this.#phase === 'body') this.#close();
+    else this.#next();
+  }
+
+  failed(error: HttpError): void {
+    if (this.#phase === 'body') this.#closes = true;
+    this.#refuse(error);
+  }
+
+  brokenOff(): void {
+    // Not a plain end, which a client could take for the end of the answer.
+    this.#socket.resetAndDestroy();
+  }
+
+  ended(target: Target, outcome: RequestOutcome, seconds: number): void {
+    target.observer.ended(outcome, seconds);
+  }
+
+  /** Answers itself. */
+  #refuse({ status, message, retryAfterSeconds }: HttpError): void {
+    if (this.#hasAnswerBegun) {
+      this.brokenOff();
+      return;
+    }
+    const body = JSON.stringify({ error: message });
+    const retryAfter = retryAfterSeconds === undefined ? '' : `retry-after: ${retryAfterSeconds}\r\n`;
+    const close = this.#closes ? 'connection: close\r\n' : '';
+    this.#socket.write(
+      `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? ''}\r\n${close}${retryAfter}content-type: application/json\r\n` +
+        `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    );
+    if (this.#closes) this.#close();
+    else this.#next();
+  }
+
+  #next(): void {
+    this.#phase = 'head';
+    this.#rest();
+    this.#resume();
+    // Not at once: a client that sends many requests ahead must not make the stack grow.
+    if (this.#input !== undefined) queueMicrotask(() => this.#advance());
+  }
+
+  #rest(): void {
+    this.#alarm.set(this.#surroundings.clock.nowMs() + this.#surroundings.times.idleMs);
+  }
+
+  #close(): void {
+    this.#phase = 'closing';
+    this.#input = undefined;
+    this.#alarm.set(this.#surroundings.clock.nowMs() + this.#surroundings.times.lingerMs);
+    this.#socket.end();
+    this.#resume();
+  }
+
+  /** The client has read what was written. */
+  #drain(): void {
+    if (this.#isAnswerPaused) {
+      this.#isAnswerPaused = false;
+      this.#call.resume();
+    } else if (this.#phase === 'head') {
+      this.#resume();
+      this.#advance();
+    }
+  }
+
+  #late(): void {
+    if (this.#phase === 'closing' || this.isIdle) {
+      this.#socket.destroy();
+    } else if (this.#phase === 'head') {
+      this.#closes = true;
+      this.#refuse(new HttpError(408, `the head did not come within ${this.#surroundings.times.headMs} ms`));
+    } else if (this.#hasAnswerBegun) {
+      this.#call.cancel(this.#isAnswerPaused ? 'cancelled' : 'late');
+      this.brokenOff();
+    } else if (this.#phase === 'body') {
+      this.#closes = true;
+      this.#call.cancel('cancelled');
+      this.#refuse(new HttpError(408, `the request did not come within ${this.#timeoutMs} ms`));
+    } else {
+      const error = lateAnswer(this.#call, this.#timeoutMs);
+      this.#call.cancel('late');
+      this.#refuse(error);
+    }
+  }
+}
+
+function lateAnswer({ target, hold }: Call, timeoutMs: number): HttpError {
+  const { revision = '', pool } = target ?? {};
+  if (hold === 'answer') return new HttpError(504, `${revision} did not answer within ${timeoutMs} ms`);
+  return new HttpError(
+    503,
+    `none of the ${pool?.size} endpoints of ${revision} had room within ${timeoutMs} ms: ${pool?.inFlight} requests are in flight, ${pool?.waiting} wait`,
+    1,
+  );
+}
+
+function tooLarge(size: string, maxBytes: number): HttpError {
+  return new HttpError(413, `the body has ${size} bytes; at most ${maxBytes} are taken`);
+}

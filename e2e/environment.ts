@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, inject } from 'vitest';
 import { type ClusterObject, condition, Kubectl } from './kubectl.ts';
 import { modelStore, readModel } from './model-store.ts';
-import { breastCancer } from './models/data.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -69,13 +68,6 @@ export function modelDeployment(namespace: string, name: string, spec: Readonly<
       ...spec,
     },
   };
-}
-
-/** One row as the body of a request to `/v2/models/NAME/infer`. */
-export function inferBody(): string {
-  const data = breastCancer();
-  const input = { name: 'x', shape: [1, data.features.length], datatype: 'FP32', data: data.rows[0] };
-  return JSON.stringify({ inputs: [input], outputs: [{ name: 'label' }] });
 }
 
 export const modelDeployments = (namespace: string) =>

@@ -1,10 +1,10 @@
-// A bounded load that runs in a pod: a fixed rate of requests to one URL, each answer checked, and a summary as JSON
-// on the last line of the log. Plain JavaScript without dependencies, so that the Fairlead image can run it as it is.
+// A bounded load that runs in a pod: a fixed rate of requests to one URL, their bodies in turns, each answer checked, and a
+// summary as JSON on the last line of the log. Plain JavaScript without dependencies, so that the Fairlead image can run it as it is.
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 
-const { url, bodyPath, ratePerSecond, durationMs, connections, timeoutMs } = JSON.parse(process.env.LOAD);
-const body = readFileSync(bodyPath);
+const { url, bodiesPath, ratePerSecond, durationMs, connections, timeoutMs } = JSON.parse(process.env.LOAD);
+const bodies = JSON.parse(readFileSync(bodiesPath, 'utf8')).map((body) => Buffer.from(JSON.stringify(body)));
 const agent = new Agent({ keepAlive: true, maxSockets: connections });
 const summary = { sent: 0, ok: 0, failed: 0, failures: {}, answers: {} };
 
@@ -18,7 +18,7 @@ function fail(reason) {
 }
 
 function once() {
-  summary.sent++;
+  const body = bodies[summary.sent++ % bodies.length];
   return new Promise((done) => {
     const sent = request(
       url,

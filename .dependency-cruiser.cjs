@@ -20,7 +20,7 @@ module.exports = {
       name: 'only-roles-read-the-environment',
       comment: 'What a role is told by the environment reaches everything else as an argument.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '-command\\.ts$|^src/operator\\.ts$|\\.test\\.ts$' },
+      from: { path: '^src/', pathNot: '-command\\.ts$|^src/(operator|router)\\.ts$|\\.test\\.ts$' },
       to: { path: '^src/options\\.ts$' },
     },
     {
@@ -37,6 +37,7 @@ module.exports = {
       ['api', 'stats', 'telemetry'],
       'The data plane shares nothing with controllers but types and statistics.',
     ),
+    layer('router', ['api', 'runtime', 'serving', 'telemetry'], 'Wires the data plane of routers to the cluster.'),
     layer(
       'controllers',
       ['api', 'runtime', 'stats', 'pipeline', 'rollout', 'capacity', 'integrations', 'telemetry'],

@@ -15,7 +15,12 @@ export interface Environment {
   };
   readonly podName: string | undefined;
   readonly podNamespace: string | undefined;
+  readonly podUid: string | undefined;
+  /** Where this pod's cluster has its API server; absent outside a pod. */
+  readonly apiServer: { readonly host: string; readonly port: number } | undefined;
 }
+
+const { KUBERNETES_SERVICE_HOST: apiHost, KUBERNETES_SERVICE_PORT: apiPort } = process.env;
 
 export const environment: Environment = Object.freeze({
   servingConfig: process.env.FAIRLEAD_SERVER_CONFIG,
@@ -27,4 +32,6 @@ export const environment: Environment = Object.freeze({
   }),
   podName: process.env.POD_NAME,
   podNamespace: process.env.POD_NAMESPACE,
+  podUid: process.env.POD_UID,
+  apiServer: apiHost && apiPort ? Object.freeze({ host: apiHost, port: Number(apiPort) }) : undefined,
 });

@@ -8,10 +8,16 @@ export class FastHistogram<L extends string> extends Histogram<L> {
   readonly #name: string;
   readonly #help: string;
   readonly #bounds: readonly number[];
-  readonly #series: { labels: Partial<Record<L, string>>; series: HistogramSeries }[] = [];
+  readonly #series: LabelledSeries<L>[] = [];
+  readonly #collected: () => Iterable<LabelledSeries<L>>;
 
-  constructor(config: HistogramConfiguration<L> & { buckets: number[] }) {
+  /** @param collected series that are kept elsewhere and come and go, with the bounds of `buckets`; asked at each scrape */
+  constructor(
+    config: HistogramConfiguration<L> & { buckets: number[] },
+    collected: () => Iterable<LabelledSeries<L>> = () => [],
+  ) {
     super(config);
+    this.#collected = collected;
     this.#name = config.name;
     this.#help = config.help;
     this.#bounds = config.buckets;
@@ -31,7 +37,7 @@ export class FastHistogram<L extends string> extends Histogram<L> {
 
   #values(): readonly ExposedValue[] {
     const values: ExposedValue[] = [];
-    for (const { labels, series } of this.#series) {
+    for (const { labels, series } of [...this.#series, ...this.#collected()]) {
       let total = 0;
       const push = (metricName: string, value: number, le?: string): void => {
         values.push({ metricName, value, labels: le === undefined ? {} : { le }, sharedLabels: labels });
@@ -45,6 +51,12 @@ export class FastHistogram<L extends string> extends Histogram<L> {
     }
     return values;
   }
+}
+
+/** What is observed under one set of labels. */
+export interface LabelledSeries<L extends string> {
+  readonly labels: Partial<Record<L, string>>;
+  readonly series: HistogramSeries;
 }
 
 /** One line of the exposition; `sharedLabels` are formatted once for all lines of a series. */

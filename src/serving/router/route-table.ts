@@ -156,6 +156,11 @@ export class RouteTable {
     return this.#inTurn(() => this.#remove(modelDeployment));
   }
 
+  /** Resolves once everything that was told so far is done. */
+  settled(): Promise<void> {
+    return this.#last;
+  }
+
   /** The ready pods of a revision from now on. */
   setAddresses(revision: string, addresses: readonly string[]): void {
     if (addresses.length === 0) this.#addresses.delete(revision);

@@ -268,10 +268,16 @@ describe('where nodes cannot be read, or counting would not tell', () => {
     expect(alone(blind, { ...asked, removable: 0 })).toMatchObject({ kind: 'Wait', reason: 'InsufficientCapacity' });
   });
 
-  test('the scheduler is believed where it long finds no room that is counted', () => {
+  test('the scheduler is believed where it names what is not counted, and no pod goes for what that would not cure', () => {
     const roomy = snapshot([node('a', { [GPU]: '8' })]);
-    const pending = { ...pendingSince(180_000), unschedulable };
-    expect(alone(roomy, claim({ pending, removable: 1, oldPods: ['x'] }))).toMatchObject({ kind: 'Swap', remove: 1 });
+    const because = (reason: string) => {
+      const message = `0/1 nodes are available: ${reason}.`;
+      const pending = { ...pendingSince(180_000), unschedulable: { sinceMs: NOW, message } };
+      return alone(roomy, claim({ pending, removable: 1, oldPods: ['x'] }));
+    };
+    expect(because('1 Insufficient nvidia.com/gpu')).toMatchObject({ kind: 'Fits', pods: 1 });
+    expect(because("1 node(s) didn't have free ports")).toMatchObject({ kind: 'Swap', remove: 1 });
+    expect(because('1 node(s) had volume node affinity conflict')).toMatchObject({ kind: 'Wait', pods: 1 });
   });
 });
 

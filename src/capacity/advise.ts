@@ -26,11 +26,9 @@ export function advise(
     ahead: [],
   });
   const open = claims.filter(({ wanted }) => wanted > 0);
-  const stuck = new Set(open.filter((claim) => isStuck(stepOf(claim, situation()), nowMs)));
-  const inOrder = open.toSorted(
-    (a, b) =>
-      Number(stuck.has(a)) - Number(stuck.has(b)) || a.startedAtMs - b.startedAtMs || (a.rollout < b.rollout ? -1 : 1),
-  );
+  const byAge = open.toSorted((a, b) => a.startedAtMs - b.startedAtMs || (a.rollout < b.rollout ? -1 : 1));
+  const stuck = stuckOf(byAge, (claim) => isStuck(stepOf(claim, situation()), nowMs));
+  const inOrder = [...byAge.filter((claim) => !stuck.has(claim)), ...byAge.filter((claim) => stuck.has(claim))];
   const advice = new Map<string, CapacityAdvice>(claims.map(({ rollout }) => [rollout, NOTHING_WANTED]));
   const shared = situation();
   let { ahead } = shared;
@@ -40,6 +38,21 @@ export function advise(
     ahead = [...ahead, { claim, advice: answer }];
   }
   return advice;
+}
+
+/** Of those that want all or nothing a later one is never let past an earlier one: it would hold a part of what that needs. */
+function stuckOf(
+  byAge: readonly CapacityClaim[],
+  isStuckAlone: (claim: CapacityClaim) => boolean,
+): ReadonlySet<CapacityClaim> {
+  const stuck = new Set<CapacityClaim>();
+  let holdsBack = false;
+  for (const claim of byAge) {
+    if (!(claim.isAllOrNothing && holdsBack) && !isStuckAlone(claim)) continue;
+    stuck.add(claim);
+    holdsBack ||= claim.isAllOrNothing;
+  }
+  return stuck;
 }
 
 /** Nothing that it does itself gets it on: until something else changes, others go first. */

@@ -3,6 +3,7 @@ import type { Ledger } from './ledger.ts';
 import type { PodDemand } from './pod-demand.ts';
 import { preemptionFor } from './preemption.ts';
 import type { QuotaLedger, QuotaRoom } from './quota.ts';
+import { refusalOf } from './refusal.ts';
 import { nodeShortfall } from './shortfall.ts';
 import { planSwap } from './swap.ts';
 import type { CapacityAdvice, CapacityClaim, CapacitySnapshot, NodeRoom, Wait, WaitReason } from './types.ts';
@@ -31,7 +32,9 @@ export interface Situation {
 /** @param claim one that wants at least one pod */
 export function stepOf(claim: CapacityClaim, situation: Situation): CapacityAdvice {
   const swapping = situation.ahead.find((each) => isMakingRoom(each) && contends(each.claim, claim, situation));
-  if (swapping !== undefined) return behindSwap(swapping.claim, situation);
+  if (swapping !== undefined) return behind(swapping, 'and has old pods give way for room that both want', situation);
+  const holding = situation.ahead.find((each) => isPartial(each, claim) && contends(each.claim, claim, situation));
+  if (holding !== undefined) return behind(holding, 'and needs all of its pods at once, as this one does', situation);
   const pending = claim.pending?.count ?? 0;
   const further = Math.max(0, claim.wanted - pending);
   const namespace = namespaceOf(claim);
@@ -56,12 +59,10 @@ function isProvisioningOver({ isSwapping, mode, pending, provisionTimeoutMs }: C
   return pending !== undefined && nowMs >= pending.sinceMs + provisionTimeoutMs;
 }
 
-/** Whether counting tells: not where nodes cannot be read, nor where the scheduler long knows better. */
-function isCounted(claim: CapacityClaim, { snapshot, ledger, nowMs, suitableFor }: Situation): boolean {
-  if (snapshot.nodes === 'unreadable' || claim.pod.uncounted !== undefined) return false;
-  const { pending, provisionTimeoutMs } = claim;
-  const isRefused = pending?.unschedulable !== undefined && nowMs >= pending.sinceMs + provisionTimeoutMs;
-  return !isRefused || ledger.fresh().reserve(suitableFor(claim.pod), claim.pod, 1, 'now') === 0;
+/** Whether counting tells: not where nodes cannot be read, nor where the scheduler names what is not counted here. */
+function isCounted({ pod, pending }: CapacityClaim, { snapshot }: Situation): boolean {
+  if (snapshot.nodes === 'unreadable' || pod.uncounted !== undefined) return false;
+  return pending?.unschedulable === undefined || refusalOf(pending.unschedulable.message).isCounted;
 }
 
 function counted(claim: CapacityClaim, allowed: number, situation: Situation): CapacityAdvice {
@@ -104,7 +105,8 @@ function uncounted(claim: CapacityClaim, allowed: number, { nowMs }: Situation):
     return wait('PodsEnding', Math.min(wanted, ending), `${pods(ending)} are ending; ${missing}`, nowMs);
   }
   if (claim.mode === 'Surge' || !isProvisioningOver(claim, nowMs)) return pendingSurge(claim, allowed, missing, nowMs);
-  const remove = Math.min(removable, wanted);
+  const isCurable = refusal === undefined || refusalOf(refusal).isCurable;
+  const remove = isCurable ? Math.min(removable, wanted) : 0;
   if (remove === 0) return cannotSwap(claim, missing, nowMs);
   const message = `${missing}; ${pods(remove)} of an older revision give way to as many of this one`;
   return { kind: 'Swap', pods: remove, remove, victims: [], message };
@@ -158,11 +160,6 @@ function cannotSwap(
   return wait(reason, claim.mode === 'Swap' ? 0 : 1, `${missing}; ${why}`, nowMs);
 }
 
-function behindSwap(first: CapacityClaim, { nowMs }: Situation): Wait {
-  const message = `waits for rollout ${first.rollout}, which goes first and has old pods give way for room that both want`;
-  return { ...wait('OtherRolloutFirst', 0, message, nowMs), behind: first.rollout };
-}
-
 function behind({ claim }: Answered, why: string, { nowMs }: Situation): Wait {
   const message = `waits for rollout ${claim.rollout}, which goes first ${why}`;
   return { ...wait('OtherRolloutFirst', 0, message, nowMs), behind: claim.rollout };
@@ -179,6 +176,12 @@ function isMakingRoom({ claim, advice }: Answered): boolean {
   const isSwapping = claim.mode !== 'Surge' && (claim.isSwapping || claim.mode === 'Swap');
   if (advice.kind === 'Wait') return isSwapping && advice.reason === 'PodsStarting';
   return isSwapping && advice.kind === 'Fits' && advice.pods < claim.wanted;
+}
+
+/** Both want all or nothing, and the first has not all yet. */
+function isPartial(first: Answered, claim: CapacityClaim): boolean {
+  if (!claim.isAllOrNothing || !first.claim.isAllOrNothing) return false;
+  return first.advice.kind !== 'Fits' || first.advice.pods < first.claim.wanted;
 }
 
 /** Whether both want something that is short on a node which suits both. */

@@ -46,6 +46,11 @@ export interface CapacityClaim {
   readonly ending: number;
   /** Names of the old pods that are on nodes and not ending: those among which the `removable` are. */
   readonly oldPods: readonly string[];
+  /**
+   * Its new pods serve nobody until all of them are there (BlueGreen): two such rollouts that each hold a part of what
+   * there is would wait for each other for ever.
+   */
+  readonly isAllOrNothing: boolean;
   /** Set from the first `Swap` of a rollout to its end: a cluster autoscaler had its chance and is not waited for again. */
   readonly isSwapping: boolean;
 }

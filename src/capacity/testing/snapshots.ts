@@ -69,6 +69,7 @@ export function claim(rest: Partial<CapacityClaim> = {}): CapacityClaim {
     starting: 0,
     ending: 0,
     oldPods: [],
+    isAllOrNothing: false,
     isSwapping: false,
     ...rest,
   };

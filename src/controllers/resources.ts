@@ -77,6 +77,19 @@ export interface KubeEvent extends KubeObject {
   readonly lastTimestamp?: string | null;
 }
 
+/** Where the cloud lets the clients of a Service come in. */
+export interface LoadBalancerStatus {
+  readonly ingress?: readonly { readonly ip?: string; readonly hostname?: string }[];
+}
+
+export interface Service extends KubeObject {
+  readonly spec?: {
+    readonly selector?: Readonly<Record<string, string>>;
+    readonly ports?: readonly { readonly name?: string; readonly targetPort?: number | string }[];
+  };
+  readonly status?: { readonly loadBalancer?: LoadBalancerStatus };
+}
+
 /** What is written of a kind, before it has what the API server adds. */
 export interface NewObject {
   readonly apiVersion: string;
@@ -92,7 +105,7 @@ export const DEPLOYMENTS = defineResource<Deployment>({
   plural: 'deployments',
   namespaced: true,
 });
-export const SERVICES = defineResource({
+export const SERVICES = defineResource<Service>({
   group: '',
   version: 'v1',
   kind: 'Service',

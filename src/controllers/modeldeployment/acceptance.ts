@@ -3,7 +3,13 @@ import { MODEL_ROOT, PVC_ROOT } from '../../api/names.ts';
 import type { ModelDeployment } from '../kinds.ts';
 
 export interface Refusal {
-  readonly reason: 'InvalidModelUri' | 'ExamplesTooLarge' | 'InvalidPod' | 'InvalidSpec' | 'NameConflict';
+  readonly reason:
+    | 'InvalidModelUri'
+    | 'ExamplesTooLarge'
+    | 'InvalidPod'
+    | 'InvalidSpec'
+    | 'NameConflict'
+    | 'GatewayApiMissing';
   readonly message: string;
 }
 

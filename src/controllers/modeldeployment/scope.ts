@@ -7,6 +7,7 @@ import type { Pod } from '../resources.ts';
 import type { Refusal } from './acceptance.ts';
 import type { Owner } from './children.ts';
 import type { Diagnosis } from './diagnose.ts';
+import { type Exposure, NOT_EXPOSED } from './exposure/exposure.ts';
 import type { Plan } from './plan.ts';
 import type { Attempt } from './resolve-job.ts';
 import type { Revision } from './revision.ts';
@@ -62,6 +63,8 @@ export interface Scope {
   diagnoses: readonly Diagnosis[];
   /** choose: that the target's autoscaler does not scale it, where that has lasted. */
   autoscalerFailure: string | undefined;
+  /** expose. */
+  exposure: Exposure;
   /** the controller: what cut this reconcile short and is tried again. The phases after it have set nothing. */
   problem: Diagnosis | undefined;
   /** resolve, choose and the controller: when to look again though nothing may have changed. */
@@ -84,6 +87,7 @@ export function newScope(object: ModelDeployment, owner: Owner, nowMs: number): 
     plan: undefined,
     diagnoses: [],
     autoscalerFailure: undefined,
+    exposure: NOT_EXPOSED,
     problem: undefined,
     lookAgainAtMs: undefined,
   };

@@ -1,0 +1,84 @@
+import type { Route } from '../../../api/route.ts';
+import { ApiError } from '../../../runtime/api-error.ts';
+import type { DesiredObject } from '../../../runtime/apply.ts';
+import { identityOf } from '../../../runtime/prune.ts';
+import type { CacheReader } from '../../../runtime/reconcile-context.ts';
+import { objectKey } from '../../../runtime/types.ts';
+import { SERVICES } from '../../resources.ts';
+import { type DesiredExposure, desiredExposure, type Exposure, NOT_EXPOSED } from '../exposure/exposure.ts';
+import { ingressAddresses } from '../exposure/ingress.ts';
+import { loadBalancerAddresses, loadBalancerName } from '../exposure/load-balancer.ts';
+import { INGRESSES } from '../exposure/resources.ts';
+import { acknowledgementOf } from '../gateway/acknowledgement.ts';
+import { gatewayAddresses } from '../gateway/addresses.ts';
+import { strictnessRefusal } from '../gateway/refusal.ts';
+import { GATEWAYS, GRPC_ROUTES, HTTP_ROUTES } from '../gateway/resources.ts';
+import { splitOfRoute, splitToService } from '../gateway/split.ts';
+import { lookAgain, type Scope } from '../scope.ts';
+import type { PhaseContext } from './phase.ts';
+
+/** How soon a release of the Gateway API that lacks something is tried again. */
+const RELEASE_RETRY_MS = 30_000;
+
+/**
+ * Publishes the ModelDeployment outside of the cluster as `traffic.expose` wants it, takes away what published it
+ * otherwise, and sets `scope.exposure`. With provider GatewayAPI this is what splits the requests. `stop`: the cluster's
+ * Gateway API lacks something; `scope.refusal` says what.
+ *
+ * @param inside the ModelDeployment's own Service, as it should be
+ * @param route where requests go, with provider GatewayAPI; undefined while no revision can answer
+ */
+export async function expose(
+  scope: Scope,
+  context: PhaseContext,
+  inside: DesiredObject,
+  route: Route | undefined,
+): Promise<'continue' | 'stop'> {
+  const { object, owner } = scope;
+  const hasGrpc = (inside.spec as { readonly ports: readonly object[] }).ports.length > 1;
+  const isSplitHere = object.spec.traffic?.provider === 'GatewayAPI';
+  const split = isSplitHere ? route && splitOfRoute(route) : splitToService(owner.name, hasGrpc);
+  const wanted = desiredExposure(owner, object.spec, inside, split);
+  try {
+    await Promise.all(wanted.map(({ resource, desired }) => context.apply(resource, desired)));
+  } catch (error) {
+    scope.refusal = error instanceof ApiError ? strictnessRefusal(error) : undefined;
+    if (scope.refusal === undefined) throw error;
+    lookAgain(scope, scope.nowMs + RELEASE_RETRY_MS);
+    return 'stop';
+  }
+  // While nothing can answer, the route that stands stays: a Gateway without one would say that the host is unknown.
+  if (split !== undefined) await withdraw(scope, context, wanted);
+  scope.exposure = exposureOf(object, context.cache, hasGrpc);
+  return 'continue';
+}
+
+/** What is published now, from caches alone. */
+export function exposureOf(object: Scope['object'], cache: CacheReader, hasGrpc: boolean): Exposure {
+  const { namespace, name, uid = '' } = object.metadata;
+  const { loadBalancer, ingress, gateway } = object.spec.traffic?.expose ?? {};
+  if (loadBalancer === undefined && ingress === undefined && gateway === undefined) return NOT_EXPOSED;
+  const outside = loadBalancer && cache.get(SERVICES, objectKey({ namespace, name: loadBalancerName({ name }) }));
+  const at = gateway && { namespace: gateway.namespace ?? namespace, name: gateway.name };
+  // Of several, the one behind which clients find most comes last and counts.
+  const addresses = {
+    ...(loadBalancer && loadBalancerAddresses(outside?.status?.loadBalancer, hasGrpc)),
+    ...(ingress && ingressAddresses(ingress)),
+    ...(gateway && at && gatewayAddresses(gateway, cache.get(GATEWAYS, objectKey(at)))),
+  };
+  const routes = [HTTP_ROUTES, GRPC_ROUTES].flatMap((resource) => cache.ownedBy(resource, uid));
+  return { addresses, acknowledgement: gateway && acknowledgementOf(routes) };
+}
+
+/** The Services of revisions, and the ModelDeployment's own, are not looked at. */
+async function withdraw(
+  { object, owner }: Scope,
+  context: PhaseContext,
+  wanted: readonly DesiredExposure[],
+): Promise<void> {
+  const keep = new Set(wanted.map(({ resource, desired }) => identityOf(resource, desired)));
+  await context.prune(object, [INGRESSES, HTTP_ROUTES, GRPC_ROUTES], keep);
+  const services = context.cache.ownedBy(SERVICES, object.metadata.uid ?? '');
+  const others = services.filter(({ metadata }) => metadata.name !== loadBalancerName(owner));
+  await context.prune(object, [SERVICES], new Set([...keep, ...others.map((each) => identityOf(SERVICES, each))]));
+}

@@ -7,6 +7,7 @@ import { Command } from 'commander';
  */
 const roles: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   operator: () => import('./operator.ts'),
+  router: () => import('./router.ts'),
   server: () => import('./serving/server-command.ts'),
   resolve: () => import('./serving/resolve-command.ts'),
 };

@@ -133,6 +133,12 @@ export interface RoomClaim {
   readonly removable: number;
   /** Revisions that give way to it. */
   readonly donors: readonly string[];
+  /** Pods by which all revisions, as they are asked for and on nodes, are below the wanted number. May be negative. */
+  readonly vacant: number;
+  /** Its pods that are on a node and not ready. */
+  readonly starting: number;
+  /** They serve nobody before all of them are there. */
+  readonly isAllOrNothing: boolean;
   readonly isSwapping: boolean;
 }
 

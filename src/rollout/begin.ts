@@ -1,0 +1,94 @@
+/** Which rollout is under way: the one that is remembered, or a new one because the spec wants another revision. */
+import { isStepped, stepsText } from './compile.ts';
+import type { Progress } from './progress.ts';
+import { readyPods, revisionIn } from './situation.ts';
+import type { RevisionState, RolloutEvent, RolloutSnapshot } from './types.ts';
+
+export interface Beginning {
+  readonly progress: Progress;
+  readonly events: readonly RolloutEvent[];
+}
+
+export function begin(snapshot: RolloutSnapshot): Beginning {
+  const { progress, target } = snapshot;
+  if (progress !== undefined && progress.target === target) {
+    return { progress: withSteps(snapshot, progress), events: [] };
+  }
+  const from = holder(snapshot);
+  const fresh: Progress = {
+    sequence: (progress?.sequence ?? 0) + 1,
+    target,
+    // Nobody is protected by steps where nothing is wanted, nothing serves, or the target does already.
+    ...(from !== undefined && from !== target && !isNothingWanted(snapshot) && { from }),
+    stage: 'Stepping',
+    startedAtMs: snapshot.nowMs,
+    step: 0,
+    steps: stepsText(snapshot.rollout.steps),
+    ...frozen(snapshot, from),
+    ...(progress?.lastAction && { lastAction: progress.lastAction }),
+  };
+  const events = fresh.from === undefined ? [] : [started(fresh.from, target, progress)];
+  return { progress: fresh, events };
+}
+
+function started(from: string, target: string, before: Progress | undefined): RolloutEvent {
+  const replaced = before?.stage === 'Stepping' && before.from === from ? `, instead of ${before.target}` : '';
+  return {
+    type: 'Normal',
+    reason: 'RolloutStarted',
+    message: `revision ${target} is to take over from ${from}${replaced}`,
+  };
+}
+
+function isNothingWanted({ scale }: RolloutSnapshot): boolean {
+  return scale.kind === 'Fixed' && scale.replicas === 0;
+}
+
+/** The revision that has the requests when another one is wanted: the one before a rollout until that is over. */
+function holder(snapshot: RolloutSnapshot): string | undefined {
+  const { progress, revisions } = snapshot;
+  if (progress !== undefined) {
+    const name = remembered(snapshot, progress);
+    if (name !== undefined && revisions.some((revision) => revision.name === name)) return name;
+  }
+  const serving = revisions.reduce<RevisionState | undefined>(
+    (most, each) => (most === undefined || readyPods(each) > readyPods(most) ? each : most),
+    undefined,
+  );
+  return serving !== undefined && readyPods(serving) > 0 ? serving.name : undefined;
+}
+
+function remembered(snapshot: RolloutSnapshot, { stage, target, from }: Progress): string | undefined {
+  if (stage === 'Keeping' || stage === 'Done') return target;
+  if (from !== undefined) return from;
+  // A first revision that never served protects nobody.
+  return readyPods(revisionIn(snapshot, target)) > 0 ? target : undefined;
+}
+
+/** What an autoscaler had when the first of several rollouts in a row began. */
+function frozen({ scale, progress, revisions }: RolloutSnapshot, from: string | undefined): Pick<Progress, 'frozen'> {
+  if (scale.kind === 'Fixed') return {};
+  const isUnderWay = progress !== undefined && progress.stage !== 'Done' && progress.stage !== 'Returned';
+  const running =
+    from === undefined
+      ? revisions.reduce((sum, { replicas }) => sum + replicas, 0)
+      : (revisions.find(({ name }) => name === from)?.replicas ?? 0);
+  const count = (isUnderWay ? progress.frozen : undefined) ?? running;
+  return { frozen: Math.min(scale.max, Math.max(scale.min, count)) };
+}
+
+/**
+ * A user may change the steps in the middle of a rollout. Then it goes on at the first new step that does not take back
+ * what the new revision has reached, and holds it anew.
+ */
+function withSteps(snapshot: RolloutSnapshot, progress: Progress): Progress {
+  const { rollout, route } = snapshot;
+  const text = stepsText(rollout.steps);
+  if (progress.steps === text) return progress;
+  if (progress.stage !== 'Stepping' || !isStepped(rollout.strategy)) return { ...progress, steps: text };
+  const reached = route?.weights.get(progress.target) ?? 0;
+  const firstWeight = rollout.steps.findIndex(({ kind, percent }) => kind === 'weight' && percent >= reached);
+  const step = reached > 0 ? Math.max(0, firstWeight) : Math.min(progress.step, Math.max(0, firstWeight));
+  const { heldSinceMs: _held, deadlineSinceMs: _deadline, ...rest } = progress;
+  return { ...rest, step, steps: text };
+}

@@ -1,0 +1,227 @@
+/**
+ * A cluster as far as a rollout sees one: pods that take time to start, fail and are evicted; a bounded number of places;
+ * routers that apply a route late; an operator that writes one thing after the other and may die between any two.
+ */
+import type { CapacityAdvice } from '../../capacity/types.ts';
+import { decide } from '../decide.ts';
+import { latestProgress, type Progress, progressText } from '../progress.ts';
+import type {
+  CompiledRollout,
+  RevisionState,
+  RolloutDecision,
+  RolloutSnapshot,
+  RoomClaim,
+  RouteMirror,
+  Verdict,
+} from '../types.ts';
+
+export const TICK_MS = 1_000;
+
+interface ModelPod {
+  state: 'pending' | 'starting' | 'ready' | 'ending';
+  readyAtTick: number;
+}
+
+interface ModelRevision {
+  replicas: number;
+  pods: ModelPod[];
+  progress: string | undefined;
+  /** Its pods never get ready, and say why after a while. */
+  failure: { reason: string; message: string } | undefined;
+}
+
+export interface ModelOptions {
+  readonly rollout: CompiledRollout;
+  readonly replicas: number;
+  /** Pods that the nodes take. */
+  readonly places: number;
+  readonly startTicks: number;
+  readonly ackTicks: number;
+}
+
+export interface Written {
+  readonly decision: RolloutDecision;
+  readonly snapshot: RolloutSnapshot;
+}
+
+export class ModelCluster {
+  tick = 0;
+  replicas: number;
+  rollout: CompiledRollout;
+  target: string;
+  action: string | undefined;
+  /** What an analysis says once it has begun. */
+  verdict: Verdict['kind'] = 'Healthy';
+  breaksHardLimit = false;
+  readonly revisions = new Map<string, ModelRevision>();
+  /** Weights that routers may be sending by: the last one is what is written. */
+  routes: { weights: ReadonlyMap<string, number>; mirror: RouteMirror | undefined; writtenAtTick: number }[] = [];
+  readonly #options: ModelOptions;
+
+  constructor(options: ModelOptions, first = 'a') {
+    this.#options = options;
+    this.replicas = options.replicas;
+    this.rollout = options.rollout;
+    this.target = first;
+  }
+
+  get weights(): ReadonlyMap<string, number> {
+    return this.routes.at(-1)?.weights ?? new Map();
+  }
+
+  get progress(): Progress | undefined {
+    return latestProgress([...this.revisions.values()].map(({ progress }) => progress));
+  }
+
+  ready(name: string): number {
+    return this.revisions.get(name)?.pods.filter(({ state }) => state === 'ready').length ?? 0;
+  }
+
+  snapshot(advice?: CapacityAdvice): RolloutSnapshot {
+    const route = this.routes.at(-1);
+    const { progress } = this;
+    const since = progress?.heldSinceMs;
+    return {
+      nowMs: this.tick * TICK_MS,
+      rollout: this.rollout,
+      scale: { kind: 'Fixed', replicas: this.replicas },
+      target: this.target,
+      isTargetKnown: true,
+      revisions: [...this.revisions].map(([name, revision]) => stateOf(name, revision)).reverse(),
+      leftPods: [...this.revisions]
+        .filter(([name]) => name !== this.target)
+        .reduce((sum, [, { pods }]) => sum + pods.length, 0),
+      route: {
+        weights: route?.weights ?? new Map(),
+        mirror: route?.mirror,
+        isAcknowledged: this.routes.length <= 1,
+        waitingFor: '1 of 2 routers',
+      },
+      progress,
+      verdict:
+        since === undefined
+          ? undefined
+          : { kind: this.verdict, message: 'measured', sinceMs: since, breaksHardLimit: this.breaksHardLimit },
+      action: this.action === undefined ? undefined : { text: this.action, by: 'dana' },
+      advice,
+    };
+  }
+
+  /**
+   * One reconcile.
+   * @param dieAfter how many writes come about before the operator dies; all without it
+   */
+  reconcile(dieAfter = Number.POSITIVE_INFINITY): Written {
+    let snapshot = this.snapshot();
+    let decision = decide(snapshot);
+    if (decision.claim !== undefined) {
+      snapshot = this.snapshot(this.#advise(decision.claim));
+      decision = decide(snapshot);
+    }
+    for (const write of this.#writes(decision).slice(0, dieAfter)) write();
+    return { decision, snapshot };
+  }
+
+  /** Progress comes first, and with the Deployment that it is on; what it allows comes after. */
+  #writes(decision: RolloutDecision): (() => void)[] {
+    const { progress, route, replicas } = decision;
+    return [
+      () => {
+        this.#revision(progress.target).progress = progressText(progress);
+      },
+      () => {
+        if (route === undefined) return;
+        const last = this.routes.at(-1);
+        if (last !== undefined && isSame(last, route)) return;
+        this.routes.push({ weights: route.weights, mirror: route.mirror, writtenAtTick: this.tick });
+      },
+      ...[...replicas].map(([name, count]) => () => {
+        this.#revision(name).replicas = count;
+      }),
+    ];
+  }
+
+  /** Time goes on for kubelets, the scheduler and routers. */
+  pass(): void {
+    this.tick += 1;
+    const acknowledged = this.routes.findLastIndex(
+      ({ writtenAtTick }) => this.tick - writtenAtTick > this.#options.ackTicks,
+    );
+    if (acknowledged > 0) this.routes = this.routes.slice(acknowledged);
+    for (const revision of this.revisions.values()) {
+      revision.pods = revision.pods.filter(({ state }) => state !== 'ending');
+      const order = { pending: 0, starting: 1, ready: 2, ending: 3 };
+      const staying = revision.pods.toSorted((a, b) => order[b.state] - order[a.state]);
+      for (const pod of staying.slice(revision.replicas)) pod.state = 'ending';
+      while (revision.pods.length < revision.replicas) revision.pods.push({ state: 'pending', readyAtTick: 0 });
+    }
+    for (const revision of this.revisions.values()) {
+      for (const pod of revision.pods) {
+        if (pod.state === 'pending' && this.#used() < this.#options.places) {
+          pod.state = 'starting';
+          pod.readyAtTick = this.tick + this.#options.startTicks;
+        }
+        if (pod.state === 'starting' && this.tick >= pod.readyAtTick && revision.failure === undefined)
+          pod.state = 'ready';
+      }
+    }
+  }
+
+  evict(name: string): void {
+    const pod = this.revisions.get(name)?.pods.find(({ state }) => state === 'ready');
+    if (pod !== undefined) pod.state = 'pending';
+  }
+
+  fail(name: string): void {
+    const revision = this.#revision(name);
+    revision.failure = { reason: 'CrashLoop', message: 'exit code 1' };
+    for (const pod of revision.pods) if (pod.state === 'ready') pod.state = 'starting';
+  }
+
+  #revision(name: string): ModelRevision {
+    const known = this.revisions.get(name);
+    if (known !== undefined) return known;
+    const made: ModelRevision = { replicas: 0, pods: [], progress: undefined, failure: undefined };
+    this.revisions.set(name, made);
+    return made;
+  }
+
+  #used(): number {
+    return [...this.revisions.values()].flatMap(({ pods }) => pods).filter(({ state }) => state !== 'pending').length;
+  }
+
+  #advise(claim: RoomClaim): CapacityAdvice {
+    const free = this.#options.places - this.#used();
+    const ending = [...this.revisions.values()].flatMap(({ pods }) => pods).filter((pod) => pod.state === 'ending');
+    if (free > 0) return { kind: 'Fits', pods: Math.min(claim.wanted, free), message: 'it fits' };
+    if (ending.length > 0) {
+      const pods = Math.min(claim.wanted, ending.length);
+      return { kind: 'Wait', reason: 'PodsEnding', pods, message: 'pods are ending' };
+    }
+    if (this.rollout.capacityMode === 'Surge') {
+      return { kind: 'PendingSurge', pods: 1, untilMs: 0, message: 'one pod is Pending' };
+    }
+    if (claim.removable > 0) return { kind: 'Swap', pods: 1, remove: 1, victims: [], message: 'one for one' };
+    return { kind: 'Wait', reason: 'InsufficientCapacity', pods: 0, message: 'no room' };
+  }
+}
+
+function stateOf(name: string, { replicas, pods, failure }: ModelRevision): RevisionState {
+  const staying = pods.filter(({ state }) => state !== 'ending');
+  return {
+    name,
+    replicas,
+    ready: staying.filter(({ state }) => state === 'ready').length,
+    current: staying.length,
+    onNode: staying.filter(({ state }) => state !== 'pending').length,
+    lastingFailure: failure !== undefined && staying.some(({ state }) => state === 'starting') ? failure : undefined,
+  };
+}
+
+function isSame(
+  a: { weights: ReadonlyMap<string, number>; mirror: RouteMirror | undefined },
+  b: { weights: ReadonlyMap<string, number>; mirror: RouteMirror | undefined },
+): boolean {
+  const text = ({ weights, mirror }: typeof a) => JSON.stringify([[...weights], mirror]);
+  return text(a) === text(b);
+}

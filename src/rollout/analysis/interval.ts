@@ -1,0 +1,91 @@
+import type { LatencyCounts, MirrorCounts, PredictionCounts, RevisionCounts } from '../../api/counts.ts';
+
+/** What all processes together counted of both revisions between two readings, or why nothing could be read. */
+export type Interval =
+  | {
+      readonly endMs: number;
+      readonly durationMs: number;
+      /** Absent where nothing was counted of it. */
+      readonly canary?: RevisionCounts;
+      readonly stable?: RevisionCounts;
+      /** Processes that did not tell in this interval; what they counted comes with their next reading. */
+      readonly unread: number;
+    }
+  | { readonly endMs: number; readonly failure: string };
+
+const addAll = (a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>) => {
+  const sums = { ...a };
+  for (const [key, count] of Object.entries(b)) sums[key] = (sums[key] ?? 0) + count;
+  return sums;
+};
+
+export function addLatency(a: LatencyCounts, b: LatencyCounts): LatencyCounts {
+  return {
+    buckets: a.buckets.map((count, bucket) => count + (b.buckets[bucket] ?? 0)),
+    sumSeconds: a.sumSeconds + b.sumSeconds,
+  };
+}
+
+export function addPredictions(a: PredictionCounts, b: PredictionCounts): PredictionCounts {
+  // A model that changes the type of an output has one kind only in a revision; across revisions they cannot be added.
+  if (a.kind !== b.kind) return a;
+  return { kind: a.kind, counts: addAll(a.counts, b.counts), other: a.other + b.other };
+}
+
+function addMirror(a: MirrorCounts, b: MirrorCounts): MirrorCounts {
+  return {
+    requests: a.requests + b.requests,
+    errors: a.errors + b.errors,
+    dropped: a.dropped + b.dropped,
+    compared: a.compared + b.compared,
+    agreed: a.agreed + b.agreed,
+    latency: addLatency(a.latency, b.latency),
+  };
+}
+
+function addEither<T>(a: T | undefined, b: T | undefined, add: (a: T, b: T) => T): T | undefined {
+  return a === undefined ? b : b === undefined ? a : add(a, b);
+}
+
+type Outputs = NonNullable<RevisionCounts['predictions']>;
+
+export function addOutputs(a: Outputs, b: Outputs): Outputs {
+  const sums = { ...a };
+  for (const [output, counts] of Object.entries(b)) {
+    const former = sums[output];
+    sums[output] = former === undefined ? counts : addPredictions(former, counts);
+  }
+  return sums;
+}
+
+/** Counts of one revision by two processes. */
+export function addCounts(a: RevisionCounts, b: RevisionCounts): RevisionCounts {
+  const mirror = addEither(a.mirror, b.mirror, addMirror);
+  const predictions = addEither(a.predictions, b.predictions, addOutputs);
+  return {
+    requests: a.requests + b.requests,
+    errors: a.errors + b.errors,
+    latency: addLatency(a.latency, b.latency),
+    ...(mirror && { mirror }),
+    ...(predictions && { predictions }),
+  };
+}
+
+/**
+ * One revision's counts, of all processes. Who asks a router also asks a server, so requests are counted by routers where
+ * there are some; only servers see predictions.
+ */
+export function combine(
+  routers: readonly RevisionCounts[],
+  servers: readonly RevisionCounts[],
+): RevisionCounts | undefined {
+  const answered = (routers.length > 0 ? routers : servers).reduce<RevisionCounts | undefined>(
+    (sum, counts) => addEither(sum, counts, addCounts),
+    undefined,
+  );
+  const predictions = servers.reduce<Outputs | undefined>(
+    (sum, counts) => addEither(sum, counts.predictions, addOutputs),
+    undefined,
+  );
+  return answered && { ...answered, ...(predictions && { predictions }) };
+}

@@ -1,0 +1,131 @@
+import { type Claim, MIN_INTERVALS } from './claim.ts';
+import { predictionDistance } from './distribution.ts';
+import { latencyIncrease, latencyLimit } from './latency.ts';
+import type { AnalysisPolicy, Metric, Traffic } from './policy.ts';
+import { judgeQuery } from './query.ts';
+import { agreement, errorIncrease, errorLimit, throughput } from './rates.ts';
+import { type AnalysisState, requestsOf } from './state.ts';
+import { type MetricVerdict, type Verdict, worst } from './verdict.ts';
+
+/** A claim, and whether it is about the canary alone: then breaking it is reason enough to take its traffic at once. */
+interface Rule {
+  readonly claim: Claim;
+  readonly isHardLimit: boolean;
+}
+
+const present = <T>(values: readonly (T | undefined)[]): T[] => values.filter((value) => value !== undefined);
+
+/** What a metric's rules say of what was counted. Empty where there is nothing to say anything about. */
+function rulesOf({ measure }: Metric, state: AnalysisState, policy: AnalysisPolicy): readonly Rule[] {
+  const isCompared = policy.traffic !== 'Whole';
+  const increase = (claim: Claim | undefined) => claim && { claim, isHardLimit: false };
+  const limit = (claim: Claim | undefined) => claim && { claim, isHardLimit: true };
+  switch (measure.kind) {
+    case 'ErrorRate': {
+      const { allowed, max } = measure;
+      return present([
+        allowed && isCompared ? increase(errorIncrease(state, policy, allowed)) : undefined,
+        max === undefined ? undefined : limit(errorLimit(state, policy, max)),
+      ]);
+    }
+    case 'Latency': {
+      const { allowed, max, quantile } = measure;
+      return present([
+        allowed && isCompared ? increase(latencyIncrease(state, policy, quantile, allowed)) : undefined,
+        max === undefined ? undefined : limit(latencyLimit(state, policy, quantile, max)),
+      ]);
+    }
+    case 'Throughput': {
+      const { min, max } = measure;
+      return present([
+        min === undefined ? undefined : limit(throughput(state, policy, min, 'Least')),
+        max === undefined ? undefined : limit(throughput(state, policy, max, 'Most')),
+      ]);
+    }
+    case 'PredictionDistribution':
+      return present([increase(predictionDistance(state, policy, measure.max))]);
+    case 'Agreement':
+      return [{ claim: agreement(state, policy, measure.min), isHardLimit: false }];
+    case 'Query':
+      return [];
+  }
+}
+
+/** Why nothing is claimed yet, whatever the bounds say; undefined where enough was seen. */
+function tooLittle(state: AnalysisState, policy: AnalysisPolicy): string | undefined {
+  const intervals = (state.blocks.length - 1) * state.intervalsPerBlock + state.inLastBlock;
+  if (state.blocks.length === 0) return 'no requests yet that could be judged';
+  if (state.blocks.length < MIN_INTERVALS) return `${intervals} of ${MIN_INTERVALS} intervals`;
+  const sides = policy.traffic === 'Whole' ? (['canary'] as const) : (['canary', 'stable'] as const);
+  const short = sides.find((side) => requestsOf(state, side) < policy.minRequests);
+  return (
+    short && `${requestsOf(state, short)} of ${policy.minRequests} requests${short === 'stable' ? ' of stable' : ''}`
+  );
+}
+
+function judgeCounted(
+  metric: Metric,
+  state: AnalysisState,
+  policy: AnalysisPolicy,
+): MetricVerdict & { brief?: string } {
+  const { name, dryRun, consecutiveErrorLimit } = metric;
+  const base = { name, dryRun, unit: 'None' as const, isHardLimit: false };
+  if (state.consecutiveFailures > consecutiveErrorLimit) {
+    return {
+      ...base,
+      verdict: 'Error',
+      message: `could not be read ${state.consecutiveFailures} times in a row, more than ${consecutiveErrorLimit}: ${state.failure ?? ''}`,
+    };
+  }
+  const missing = tooLittle(state, policy);
+  const rules = state.blocks.length === 0 ? [] : rulesOf(metric, state, policy);
+  const verdict = worst(rules.map(({ claim }) => claim.verdict));
+  const shown = rules.find(({ claim }) => claim.verdict === verdict);
+  if (shown === undefined) {
+    return { ...base, verdict: 'InsufficientData', message: missing ?? 'nothing was predicted that could be compared' };
+  }
+  const { brief, reason, ...claim } = shown.claim;
+  const isTooEarly = state.blocks.length < MIN_INTERVALS || (verdict === 'Healthy' && missing !== undefined);
+  return {
+    ...base,
+    ...claim,
+    verdict: isTooEarly ? 'InsufficientData' : verdict,
+    isHardLimit: shown.isHardLimit,
+    message: missing === undefined ? reason : `${missing}; ${reason}`,
+    brief,
+  };
+}
+
+const ANSWERS: Readonly<Record<Traffic, string>> = { Split: 'requests', Mirror: 'copies', Whole: 'requests' };
+
+/**
+ * What a step's analysis says now. Pure: a function of what was observed and of the policy. Bounds hold at every look, so
+ * it may be asked as often as one likes. A canary may be called Unhealthy before it has had the wanted number of requests,
+ * and is never called Healthy before.
+ */
+export function judge(state: AnalysisState, policy: AnalysisPolicy): Verdict {
+  const judged = policy.metrics.map((metric) =>
+    metric.measure.kind === 'Query'
+      ? judgeQuery(metric, metric.measure, state.queries[metric.name])
+      : judgeCounted(metric, state, policy),
+  );
+  const deciding = judged.filter(({ dryRun }) => !dryRun);
+  const verdict = worst(deciding.map((metric) => metric.verdict));
+  const requests = requestsOf(state, 'canary');
+  const counted = `${requests}${requests < policy.minRequests ? ` of ${policy.minRequests}` : ''} ${ANSWERS[policy.traffic]}`;
+  // A metric that decides against the canary says why in full; the others show their values.
+  const parts = judged.map((metric) => {
+    const isReason = metric.verdict === verdict && verdict !== 'Healthy' && verdict !== 'InsufficientData';
+    const text = isReason || !('brief' in metric) || metric.brief === undefined ? metric.message : metric.brief;
+    return `${metric.dryRun ? '(dry run) ' : ''}${text}`;
+  });
+  const idle = state.lastIdle ? ['no requests in the last interval'] : [];
+  return {
+    verdict,
+    requests,
+    metrics: judged.map(({ brief: _, ...metric }: MetricVerdict & { brief?: string }) => metric),
+    message: [`${[counted, ...idle].join(', ')}`, [...new Set(parts)].join(', ')]
+      .filter((part) => part !== '')
+      .join('; '),
+  };
+}

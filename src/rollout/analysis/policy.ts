@@ -1,0 +1,178 @@
+import type { Analysis, AnalysisMetric } from '../../api/v1alpha1/analysis.ts';
+import { DEFAULT_METRICS } from '../../api/v1alpha1/analysis.ts';
+import { durationMs } from '../../api/v1alpha1/duration.ts';
+import { type Conditions, compileConditions } from './conditions.ts';
+import { InvalidMetric } from './invalid-metric.ts';
+
+/**
+ * Whose answers are judged. Split: both revisions answer users. Mirror: the canary answers copies. Whole: the canary
+ * answers all, and there is nothing to compare it with.
+ */
+export type Traffic = 'Split' | 'Mirror' | 'Whole';
+
+/** How much more than stable is allowed. Absolute: a share or seconds. Relative: a share of what stable has. */
+export type Allowed = { readonly absolute: number } | { readonly relative: number };
+
+/** Shares are 0 to 1, latencies in seconds, rates a second. */
+export type Measure =
+  | { readonly kind: 'ErrorRate'; readonly allowed?: Allowed; readonly max?: number }
+  | { readonly kind: 'Latency'; readonly quantile: number; readonly allowed?: Allowed; readonly max?: number }
+  | { readonly kind: 'Throughput'; readonly min?: number; readonly max?: number }
+  | { readonly kind: 'PredictionDistribution'; readonly max: number }
+  | { readonly kind: 'Agreement'; readonly min: number }
+  | {
+      readonly kind: 'Query';
+      readonly address: string;
+      /** With $(canary), $(stable), $(name) and $(namespace) still in it. */
+      readonly query: string;
+      readonly timeoutMs: number;
+      readonly conditions: Conditions;
+      readonly failureLimit: number;
+      readonly inconclusiveLimit: number;
+    };
+
+export interface Metric {
+  readonly name: string;
+  readonly dryRun: boolean;
+  readonly consecutiveErrorLimit: number;
+  readonly measure: Measure;
+}
+
+/** How one step is judged. Frozen values, checked once. */
+export interface AnalysisPolicy {
+  readonly traffic: Traffic;
+  readonly metrics: readonly Metric[];
+  /** That each revision whose answers are compared must have answered. */
+  readonly minRequests: number;
+  readonly intervalMs: number;
+  readonly deadlineMs: number;
+  /** Chance that one claim of harm is ever made of a canary that is not worse than allowed, however often one looks. */
+  readonly falseAlarm: number;
+  /** Chance that a metric that is worse than allowed is ever called Healthy, however often one looks. */
+  readonly falsePass: number;
+}
+
+/** Chance that a canary that is as good as stable is ever called Unhealthy in a whole rollout; see docs/decisions. */
+export const FALSE_ALARM_OF_ROLLOUT = 0.01;
+export const FALSE_PASS_OF_METRIC = 0.05;
+
+export interface AnalysedStep {
+  readonly traffic: Traffic;
+  /** Metrics that the step names; undefined for all that it can measure. */
+  readonly analyse?: readonly string[];
+  /** Steps of the rollout that are judged, this one among them. */
+  readonly analysedSteps: number;
+}
+
+const QUANTILES = { LatencyP50: 0.5, LatencyP95: 0.95, LatencyP99: 0.99 } as const;
+
+const percentage = (text: string) => Number(text.replace('%', '')) / 100;
+const perSecond = (text: string) => Number(text.replace('/s', ''));
+const seconds = (text: string) => durationMs(text) / 1_000;
+
+const ifGiven = <T>(key: string, text: string | undefined, parse: (text: string) => T) =>
+  text === undefined ? {} : { [key]: parse(text) };
+
+function allowedOf({ maxIncrease }: AnalysisMetric, parse: (text: string) => number): { allowed?: Allowed } {
+  const { absolute, relative } = maxIncrease ?? {};
+  if (absolute !== undefined) return { allowed: { absolute: parse(absolute) } };
+  if (relative !== undefined) return { allowed: { relative: percentage(relative) } };
+  return {};
+}
+
+function required(field: string, text: string | undefined): string {
+  if (text === undefined) throw new InvalidMetric(field, 'must be given');
+  return text;
+}
+
+/** @throws {InvalidMetric} for what the API server's rules cannot see: expressions */
+function measureOf(metric: AnalysisMetric, path: string): Measure {
+  const { builtin, prometheus } = metric;
+  switch (builtin) {
+    case 'ErrorRate':
+      return { kind: builtin, ...allowedOf(metric, percentage), ...ifGiven('max', metric.max, percentage) };
+    case 'LatencyP50':
+    case 'LatencyP95':
+    case 'LatencyP99':
+      return {
+        kind: 'Latency',
+        quantile: QUANTILES[builtin],
+        ...allowedOf(metric, seconds),
+        ...ifGiven('max', metric.max, seconds),
+      };
+    case 'Throughput':
+      return { kind: builtin, ...ifGiven('min', metric.min, perSecond), ...ifGiven('max', metric.max, perSecond) };
+    case 'PredictionDistribution':
+      return { kind: builtin, max: percentage(required(`${path}.max`, metric.max)) };
+    case 'Agreement':
+      return { kind: builtin, min: percentage(required(`${path}.min`, metric.min)) };
+    case undefined: {
+      if (prometheus === undefined) throw new InvalidMetric(path, 'builtin or prometheus must be given');
+      return {
+        kind: 'Query',
+        address: prometheus.address,
+        query: prometheus.query,
+        timeoutMs: durationMs(prometheus.timeout),
+        conditions: compileConditions(metric, path),
+        failureLimit: metric.failureLimit ?? 0,
+        inconclusiveLimit: metric.inconclusiveLimit ?? 0,
+      };
+    }
+  }
+}
+
+/** What each metric of an analysis measures. @throws {InvalidMetric} naming the field, for expressions that do not compile */
+export function compileMetrics(analysis: Analysis): readonly Metric[] {
+  return (analysis.metrics ?? DEFAULT_METRICS).map((metric, index) => ({
+    name: metric.name,
+    dryRun: metric.dryRun,
+    consecutiveErrorLimit: metric.consecutiveErrorLimit,
+    measure: measureOf(metric, `spec.rollout.analysis.metrics[${index}]`),
+  }));
+}
+
+/** Whether a step with such traffic can measure it at all. */
+export function isMeasurable({ measure }: Metric, traffic: Traffic): boolean {
+  switch (measure.kind) {
+    case 'Agreement':
+      return traffic === 'Mirror';
+    case 'PredictionDistribution':
+      return traffic !== 'Whole';
+    case 'ErrorRate':
+    case 'Latency':
+      return traffic !== 'Whole' || measure.max !== undefined;
+    case 'Throughput':
+    case 'Query':
+      return true;
+  }
+}
+
+/** How many claims of harm a metric can make: each takes its part of the chance of a false alarm. */
+function claims({ dryRun, measure }: Metric, traffic: Traffic): number {
+  if (dryRun || measure.kind === 'Query') return 0;
+  const hasLimit = 'max' in measure && measure.max !== undefined;
+  if (measure.kind === 'ErrorRate' || measure.kind === 'Latency') {
+    return Number(hasLimit) + Number(measure.allowed !== undefined && traffic !== 'Whole');
+  }
+  return measure.kind === 'Throughput' ? Number(hasLimit) + Number(measure.min !== undefined) : 1;
+}
+
+/**
+ * How a step of a rollout is judged.
+ * @throws {InvalidMetric} naming the field, for expressions that do not compile
+ */
+export function compilePolicy(analysis: Analysis, { traffic, analyse, analysedSteps }: AnalysedStep): AnalysisPolicy {
+  const metrics = compileMetrics(analysis).filter(
+    (metric) => isMeasurable(metric, traffic) && (analyse === undefined || analyse.includes(metric.name)),
+  );
+  const all = metrics.reduce((sum, metric) => sum + claims(metric, traffic), 0) * analysedSteps;
+  return Object.freeze({
+    traffic,
+    metrics,
+    minRequests: analysis.minRequests,
+    intervalMs: durationMs(analysis.interval),
+    deadlineMs: durationMs(analysis.deadline),
+    falseAlarm: FALSE_ALARM_OF_ROLLOUT / Math.max(1, all),
+    falsePass: FALSE_PASS_OF_METRIC,
+  });
+}

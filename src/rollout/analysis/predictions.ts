@@ -1,0 +1,79 @@
+import type { PredictionCounts } from '../../api/counts.ts';
+import { total } from '../../stats/histogram.ts';
+
+/** Predictions are kept by groups of labels or of buckets, which stable's own predictions decide: bounded, and as fine as can be told apart. */
+
+/** Rows that stable must have answered before its predictions decide the groups. */
+const REFERENCE_ROWS = 200;
+const MAX_LABELS = 32;
+const NUMBER_GROUPS = 16;
+const NOT_A_NUMBER = 'NaN';
+
+/** Labels that are counted apart, or the last buckets of the groups that numbers are counted in. */
+export type Grouping =
+  | { readonly kind: 'Label'; readonly labels: readonly string[] }
+  | { readonly kind: 'Number'; readonly lastBuckets: readonly number[] };
+
+const byCount = (a: readonly [string, number], b: readonly [string, number]) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1);
+
+/** Groups by what stable predicted; undefined as long as that is too little. */
+export function groupingOf({ kind, counts, other }: PredictionCounts): Grouping | undefined {
+  const entries = Object.entries(counts);
+  if (total(Object.values(counts)) + other < REFERENCE_ROWS) return undefined;
+  if (kind === 'Label') {
+    return {
+      kind,
+      labels: entries
+        .sort(byCount)
+        .slice(0, MAX_LABELS)
+        .map(([label]) => label),
+    };
+  }
+  const buckets = entries
+    .filter(([bucket]) => bucket !== NOT_A_NUMBER)
+    .map(([bucket, count]) => [Number(bucket), count] as const)
+    .sort(([a], [b]) => a - b);
+  const [first] = buckets;
+  if (first === undefined) return { kind, lastBuckets: [] };
+  // What stable never predicts, below and above, are groups of their own.
+  const lastBuckets = [first[0] - 1];
+  const size = total(buckets.map(([, count]) => count)) / NUMBER_GROUPS;
+  let filled = 0;
+  for (const [index, [bucket, count]] of buckets.entries()) {
+    filled += count;
+    if (filled < size && index + 1 < buckets.length) continue;
+    lastBuckets.push(bucket);
+    filled = 0;
+  }
+  return { kind, lastBuckets };
+}
+
+/** The names of the groups, in order. What belongs to none is counted as other. */
+export function groupNames(grouping: Grouping): readonly string[] {
+  return grouping.kind === 'Label'
+    ? grouping.labels
+    : [...Array.from({ length: grouping.lastBuckets.length + 1 }, (_, group) => String(group)), NOT_A_NUMBER];
+}
+
+function groupOf(grouping: Grouping, key: string): string | undefined {
+  if (grouping.kind === 'Label') return grouping.labels.includes(key) ? key : undefined;
+  if (key === NOT_A_NUMBER) return key;
+  const group = grouping.lastBuckets.findIndex((last) => Number(key) <= last);
+  return String(group === -1 ? grouping.lastBuckets.length : group);
+}
+
+/** The same predictions, counted by group. Those of another kind than stable's are all other ones. */
+export function grouped(grouping: Grouping, predictions: PredictionCounts): PredictionCounts {
+  const { kind } = grouping;
+  if (predictions.kind !== kind) {
+    return { kind, counts: {}, other: total(Object.values(predictions.counts)) + predictions.other };
+  }
+  const counts: Record<string, number> = {};
+  let { other } = predictions;
+  for (const [key, count] of Object.entries(predictions.counts)) {
+    const group = groupOf(grouping, key);
+    if (group === undefined) other += count;
+    else counts[group] = (counts[group] ?? 0) + count;
+  }
+  return { kind, counts, other };
+}

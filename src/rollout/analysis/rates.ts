@@ -1,0 +1,129 @@
+import { differenceDesignEffect, occurrenceDesignEffect, rateDesignEffect } from '../../stats/design-effect.ts';
+import { total } from '../../stats/histogram.ts';
+import { differenceBounds, occurrenceBounds, type Proportion, rate, rateBounds, sum } from '../../stats/proportion.ts';
+import { type Claim, comparedSize, thresholdsOf, within } from './claim.ts';
+import type { Allowed, AnalysisPolicy } from './policy.ts';
+import { quantity } from './quantity.ts';
+import type { AnalysisState, Block } from './state.ts';
+
+/** Claims about shares and rates of requests. */
+
+const errorsOf = (block: Block, side: 'canary' | 'stable'): Proportion => ({
+  events: block[side].errors,
+  trials: block[side].requests,
+});
+
+/** Errors of the canary less those of stable, against an allowed increase. */
+export function errorIncrease(state: AnalysisState, policy: AnalysisPolicy, allowed: Allowed): Claim {
+  const blocks = state.blocks.map((block) => ({
+    canary: errorsOf(block, 'canary'),
+    stable: errorsOf(block, 'stable'),
+  }));
+  const canary = sum(blocks.map((block) => block.canary));
+  const stable = sum(blocks.map((block) => block.stable));
+  const effect = differenceDesignEffect(blocks);
+  const thresholds = thresholdsOf(policy, comparedSize(canary.trials, stable.trials), effect, 'Above');
+  const [share, stableShare] = [rate(canary), rate(stable)];
+  // A relative increase asks for canary - (1 + r) stable; r stable is added so that all numbers are differences to stable.
+  const relative = 'relative' in allowed ? allowed.relative : 0;
+  const limit = 'relative' in allowed ? relative * stableShare : allowed.absolute;
+  const bounds = differenceBounds(canary, stable, thresholds, 1 + relative);
+  const lower = bounds.lower + relative * stableShare;
+  const upper = bounds.upper + relative * stableShare;
+  const verdict = within({ lower, upper }, limit, 'Most');
+  const brief = `errors ${quantity(share, 'Share')} against ${quantity(stableShare, 'Share')}`;
+  return {
+    verdict,
+    unit: 'Share',
+    stable: stableShare,
+    canary: share,
+    estimate: share - stableShare,
+    lower,
+    upper,
+    limit,
+    brief,
+    reason:
+      `${brief}: between ${quantity(lower, 'Share')} and ${quantity(upper, 'Share')} more, ` +
+      `${quantity(limit, 'Share')} more ${limit > 0 ? 'is' : 'are'} allowed`,
+  };
+}
+
+/** A share of the canary alone, against a limit. */
+function shareClaim(
+  samples: readonly Proportion[],
+  policy: AnalysisPolicy,
+  limit: number,
+  limitIs: 'Most' | 'Least',
+  subject: string,
+): Claim {
+  const all = sum(samples);
+  const effect = rateDesignEffect(samples);
+  const thresholds = thresholdsOf(policy, all.trials, effect, limitIs === 'Most' ? 'Above' : 'Below');
+  const bounds = rateBounds(all, thresholds);
+  const share = rate(all);
+  const brief = `${subject} ${quantity(share, 'Share')}`;
+  return {
+    verdict: within(bounds, limit, limitIs),
+    unit: 'Share',
+    canary: share,
+    estimate: share,
+    ...bounds,
+    limit,
+    brief,
+    reason:
+      `${brief}: between ${quantity(bounds.lower, 'Share')} and ${quantity(bounds.upper, 'Share')}, ` +
+      `at ${limitIs.toLowerCase()} ${quantity(limit, 'Share')} is allowed`,
+  };
+}
+
+/** The canary's errors against a hard limit. */
+export const errorLimit = (state: AnalysisState, policy: AnalysisPolicy, max: number): Claim =>
+  shareClaim(
+    state.blocks.map((block) => errorsOf(block, 'canary')),
+    policy,
+    max,
+    'Most',
+    'errors',
+  );
+
+/** Compared copies that both revisions answered alike. */
+export const agreement = (state: AnalysisState, policy: AnalysisPolicy, min: number): Claim =>
+  shareClaim(
+    state.blocks.map(({ agreed, compared }) => ({ events: agreed, trials: compared })),
+    policy,
+    min,
+    'Least',
+    'agreement',
+  );
+
+/** Answers without an error a second, against a least or a largest rate. */
+export function throughput(
+  state: AnalysisState,
+  policy: AnalysisPolicy,
+  limit: number,
+  limitIs: 'Most' | 'Least',
+): Claim {
+  const perBlock = state.blocks.map(({ canary, durationMs }) => ({
+    events: canary.requests - canary.errors,
+    seconds: durationMs / 1_000,
+  }));
+  const events = total(perBlock.map((block) => block.events));
+  const seconds = total(perBlock.map((block) => block.seconds));
+  const effect = occurrenceDesignEffect(perBlock);
+  const thresholds = thresholdsOf(policy, events, effect, limitIs === 'Most' ? 'Above' : 'Below');
+  const bounds = occurrenceBounds({ events, seconds }, thresholds);
+  const perSecond = seconds > 0 ? events / seconds : 0;
+  const brief = `throughput ${quantity(perSecond, 'PerSecond')}`;
+  return {
+    verdict: within(bounds, limit, limitIs),
+    unit: 'PerSecond',
+    canary: perSecond,
+    estimate: perSecond,
+    ...bounds,
+    limit,
+    brief,
+    reason:
+      `${brief}: between ${quantity(bounds.lower, 'PerSecond')} and ${quantity(bounds.upper, 'PerSecond')}, ` +
+      `at ${limitIs.toLowerCase()} ${quantity(limit, 'PerSecond')} is allowed`,
+  };
+}

@@ -105,6 +105,18 @@ export const ModelDeploymentStatus = Type.Object(
         {
           http: Type.Optional(text(512, { description: 'URL for REST, inside the cluster.' })),
           grpc: Type.Optional(text(512, { description: 'Host and port for gRPC, inside the cluster.' })),
+          external: Type.Optional(
+            Type.Object(
+              {
+                http: Type.Optional(text(1280, { description: 'URL for REST.' })),
+                grpc: Type.Optional(text(512, { description: 'Host and port for gRPC.' })),
+              },
+              {
+                description:
+                  'Where clients outside of the cluster reach it by `traffic.expose`, as far as it is known.',
+              },
+            ),
+          ),
         },
         { description: 'Where clients reach the model.' },
       ),

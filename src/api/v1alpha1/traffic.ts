@@ -37,7 +37,7 @@ export type Sticky = Static<typeof Sticky>;
 export const TrafficMatch = Type.Object(
   {
     header: fieldName('Name of the header, or gRPC metadata, that is looked at.'),
-    value: text(1024, { description: 'What it must say, letter for letter.' }),
+    value: text(1024, { description: 'What it must say, letter for letter.', minLength: 1 }),
     to: Type.Enum(['Canary', 'Stable'], {
       description:
         'Who answers: the revision that is taking over, where there is one with a ready pod, or the stable one.',
@@ -174,6 +174,19 @@ export const Traffic = Type.Object(
         rule: "self.provider != 'GatewayAPI' || (has(self.expose) && has(self.expose.gateway))",
         message: 'provider: GatewayAPI needs expose.gateway, which says which Gateway',
         fieldPath: '.expose',
+      },
+      {
+        rule: "self.provider != 'GatewayAPI' || !has(self.expose) || !(has(self.expose.loadBalancer) || has(self.expose.ingress))",
+        message:
+          'expose.loadBalancer and expose.ingress go with provider: Router only: they would lead past the Gateway that splits',
+        fieldPath: '.expose',
+      },
+      {
+        rule: "self.provider != 'GatewayAPI' || !has(self.match) || self.match.size() <= 15",
+        message: 'at most 15 of match go with provider: GatewayAPI: a route has 16 rules, and one is for the weights',
+        messageExpression:
+          "'%d of match are too many for provider: GatewayAPI, at most 15 go: a route has 16 rules, and one is for the weights'.format([self.match.size()])",
+        fieldPath: '.match',
       },
       {
         rule: '!has(self.ensemble) || !(has(self.fallback) || has(self.match))',

@@ -10,6 +10,14 @@ const roles: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   router: () => import('./router.ts'),
   server: () => import('./serving/server-command.ts'),
   resolve: () => import('./serving/resolve-command.ts'),
+  get: () => import('./cli/get-command.ts'),
+  ...Object.fromEntries(
+    (['promote', 'pause', 'resume', 'abort', 'retry', 'undo'] as const).map((verb) => [
+      verb,
+      async () => ({ command: (await import('./cli/action-commands.ts')).actionCommand(verb) }),
+    ]),
+  ),
+  alias: () => import('./cli/alias-command.ts'),
 };
 
 const program = new Command('fairlead').description('Runs machine-learning models in production on Kubernetes');

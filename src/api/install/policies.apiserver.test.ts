@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { command } from '../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
+import { ACTION_VERBS } from '../../rollout/action.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
 import { ANNOTATIONS } from '../names.ts';
 import { CONFIG } from './manifests.ts';
@@ -135,6 +136,10 @@ describe('an action', () => {
 
   test('of a service account that has the verb is in its full name', async () => {
     await annotate(PIPELINE, asks('promote', PIPELINE));
+  });
+
+  test.each(ACTION_VERBS)('%s is known to the policy, also when it is asked for again', async (verb) => {
+    await annotate('dana', { ...asks(verb, 'dana'), [ANNOTATIONS.action]: `${verb}@churn-9c1d#3.2` });
   });
 
   test.each(['promote', 'promote@churn', 'promote@churn#', 'explode@churn-9c1d#3', 'promote@churn-9c1d#3 '])(

@@ -233,7 +233,7 @@ export class Call implements AnswerReceiver, EndpointWaiter {
     return this.#owner.flush();
   }
 
-  broken(reason: string): void {
+  broken(reason: string, isSilent: boolean): void {
     // Whoever is served next, when the endpoint is free again, begins with nothing gathered.
     this.#surroundings.out.clear();
     const nowMs = this.#surroundings.clock.nowMs();
@@ -246,7 +246,7 @@ export class Call implements AnswerReceiver, EndpointWaiter {
     }
     const endpoint = this.#endpoint;
     const isUnreachable = this.#state === 'connecting';
-    const isStale = !isUnreachable && this.#isReused && nowMs - this.#sentAtMs <= STALE_WITHIN_MS;
+    const isStale = !isUnreachable && isSilent && this.#isReused && nowMs - this.#sentAtMs <= STALE_WITHIN_MS;
     this.#release(isUnreachable ? 'unreachable' : isStale ? 'neutral' : 'failed');
     const mayRepeat = isUnreachable ? ++this.#unreachable < MAX_UNREACHABLE : isStale && this.#repeats++ === 0;
     if (mayRepeat && this.#isReplayable) {

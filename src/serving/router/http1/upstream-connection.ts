@@ -30,8 +30,8 @@ export interface AnswerReceiver {
   flush(): boolean;
   /** The server takes more of the request again. */
   drained(): void;
-  /** There will be no answer, or no more of it. The connection is gone. */
-  broken(reason: string): void;
+  /** There will be no answer, or no more of it. The connection is gone; when it is silent, not a byte of an answer came. */
+  broken(reason: string, isSilent: boolean): void;
 }
 
 /** One connection to one endpoint: one request at a time, whose answer it parses and hands on. */
@@ -45,6 +45,7 @@ export class UpstreamConnection {
   #receiver: AnswerReceiver | undefined;
   #isConnected = false;
   #isHeadRequest = false;
+  #isSilent = true;
   #readsHead = true;
   #partialHead: Buffer | undefined;
   /** Of the body; BODY_BY_CHUNKS and BODY_BY_CLOSE as in the head. */
@@ -98,6 +99,7 @@ export class UpstreamConnection {
   begin(receiver: AnswerReceiver, isHeadRequest: boolean): void {
     this.#receiver = receiver;
     this.#isHeadRequest = isHeadRequest;
+    this.#isSilent = true;
   }
 
   /** Waits for the next request, for a while. */
@@ -134,6 +136,7 @@ export class UpstreamConnection {
       this.destroy();
       return false;
     }
+    this.#isSilent = false;
     if (this.#partialHead !== undefined) {
       bytes = Buffer.concat([this.#partialHead, bytes.subarray(0, count)]);
       end = bytes.length;
@@ -242,6 +245,6 @@ export class UpstreamConnection {
   #tellBroken(): void {
     const receiver = this.#receiver;
     this.#receiver = undefined;
-    receiver?.broken(this.#failure === '' ? 'it closed the connection' : this.#failure);
+    receiver?.broken(this.#failure === '' ? 'it closed the connection' : this.#failure, this.#isSilent);
   }
 }

@@ -48,11 +48,13 @@ export class RelayFixture {
       answer += text;
     });
     socket.on('error', () => undefined);
+    const closed = new Promise((resolve) => socket.once('close', resolve));
     for (const piece of pieces) {
+      if (socket.destroyed) break;
       socket.write(piece, 'latin1');
       await new Promise((resolve) => setImmediate(resolve));
     }
-    await once(socket, 'close');
+    await closed;
     return answer;
   }
 

@@ -1,0 +1,113 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
+
+export interface RouterFlags {
+  readonly kubeconfig: string;
+  readonly namespace: string;
+  readonly podName: string;
+  readonly stateDir?: string;
+  readonly drainDelay?: string;
+}
+
+interface LogLine {
+  readonly message: string;
+  readonly metrics?: number;
+  readonly source?: string;
+}
+
+/** `fairlead router` as a process of its own. */
+export class RouterUnderTest {
+  readonly #child: ChildProcess;
+  readonly #lines: LogLine[] = [];
+  readonly #exited: Promise<number | null>;
+  #wake = Promise.withResolvers<void>();
+
+  constructor({ kubeconfig, namespace, podName, stateDir, drainDelay = '0' }: RouterFlags) {
+    const flags = ['--kubeconfig', kubeconfig, '--namespace', namespace, '--pod-name', podName];
+    const more = ['--host', '127.0.0.1', '--metrics-port', '0', '--drain-delay', drainDelay];
+    const kept = stateDir === undefined ? [] : ['--state-dir', stateDir];
+    this.#child = spawn(process.execPath, [main, 'router', ...flags, ...more, ...kept], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    this.#exited = once(this.#child, 'close').then(([code]) => code as number | null);
+    const { stdout } = this.#child;
+    if (stdout === null) throw new Error('the router has no stdout');
+    createInterface({ input: stdout }).on('line', (line) => {
+      this.#lines.push(JSON.parse(line) as LogLine);
+      this.#wake.resolve();
+      this.#wake = Promise.withResolvers<void>();
+    });
+  }
+
+  /** The line of its log that says so. @throws Error when the router ends before. */
+  async logged(message: RegExp): Promise<LogLine> {
+    for (;;) {
+      const found = this.#lines.find((line) => message.test(line.message));
+      if (found !== undefined) return found;
+      const ended = await Promise.race([this.#wake.promise, this.#exited]);
+      if (ended !== undefined) throw new Error(`the router ended with ${ended}: ${JSON.stringify(this.#lines)}`);
+    }
+  }
+
+  /** Resolves to the metrics port. */
+  async ready(): Promise<number> {
+    return (await this.logged(/^ready$/)).metrics ?? 0;
+  }
+
+  /** SIGTERM; resolves to the exit code. */
+  async stop(): Promise<number | null> {
+    this.#child.kill('SIGTERM');
+    return await this.#exited;
+  }
+
+  async kill(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#exited;
+  }
+}
+
+/** An address of this machine that the API server takes as one of a pod: it refuses those of the loopback interface. */
+export const POD_ADDRESS = ((): string => {
+  const addresses = Object.values(networkInterfaces()).flat();
+  const own = addresses.find((address) => address?.family === 'IPv4' && !address.internal);
+  if (own === undefined) throw new Error('this machine has no IPv4 address but 127.0.0.1, which no pod may have');
+  return own.address;
+})();
+
+/** A pod that answers every request with its name. */
+export class NamedPod {
+  readonly port: number;
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+    this.port = (server.address() as AddressInfo).port;
+  }
+
+  static async start(name: string): Promise<NamedPod> {
+    const server = createServer((_request, response) => response.end(name)).listen(0, POD_ADDRESS);
+    await once(server, 'listening');
+    return new NamedPod(server);
+  }
+
+  stop(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+}
+
+/** A port that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createTcpServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await once(server.close(), 'close');
+  return port;
+}

@@ -142,6 +142,8 @@ export function isMeasurable({ measure }: Metric, traffic: Traffic): boolean {
     case 'Latency':
       return traffic !== 'Whole' || measure.max !== undefined;
     case 'Throughput':
+      // Copies have no rate of their own.
+      return traffic !== 'Mirror';
     case 'Query':
       return true;
   }

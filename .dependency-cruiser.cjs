@@ -48,7 +48,7 @@ module.exports = {
       comment: 'Decisions are functions of a snapshot and a time.',
       severity: 'error',
       from: {
-        path: '^src/(stats|pipeline|rollout|capacity)/|^src/controllers/.*/(autoscaling|desired|diagnose|plan|pod|revision|rolling|server-pod|status)\\.ts$',
+        path: '^src/(stats|pipeline|rollout|capacity)/|^src/controllers/(?!.*/phases/).*/(acknowledgement|desired|diagnose|difference|judge|lasting-failure|lead|pod|revision|route|server-pod|services|snapshot|status)\\.ts$',
         pathNot: '\\.test\\.ts$',
       },
       to: {

@@ -8,6 +8,11 @@ const flags: Parameters<typeof compileOptions>[0] = {
   healthPort: 8081,
   metricsPort: 8080,
   serverImage: 'example.dev/fairlead:1',
+  routerRole: { kind: 'ClusterRole', name: 'fairlead-router' },
+  routerMinReplicas: 2,
+  routerMaxReplicas: 10,
+  routerCpu: '250m',
+  routerMemory: '256Mi',
   logLevel: 'info',
   workers: 8,
   resyncMinutes: 600,
@@ -21,6 +26,7 @@ describe('operator options', () => {
       leaderElection: { namespace: 'fairlead', name: 'fairlead-operator' },
       serverImageCuda: 'example.dev/fairlead:1-cuda',
       resyncPeriodMs: 36_000_000,
+      routers: { image: 'example.dev/fairlead:1', minReplicas: 2, maxReplicas: 10 },
     });
     expect(Object.isFrozen(options)).toBe(true);
   });
@@ -31,6 +37,12 @@ describe('operator options', () => {
 
   test.each([
     ['an election without a namespace', {}, undefined, 'leader election needs a namespace'],
+    [
+      'more routers at least than at most',
+      { routerMinReplicas: 11 },
+      'fairlead',
+      '(11) is above --router-max-replicas (10)',
+    ],
     ['two servers on one port', { metricsPort: 8081 }, 'fairlead', 'both 8081'],
   ])('refuse %s', (_title, change, podNamespace, message) => {
     expect(() => compileOptions({ ...flags, ...change }, podNamespace)).toThrow(message);
@@ -39,6 +51,8 @@ describe('operator options', () => {
   test.each([
     ['--namespaces', 'Shop', 'Shop is not a namespace name'],
     ['--leader-election-name', 'My_Lease', 'My_Lease is not a name of an object'],
+    ['--router-role', 'fairlead-router', 'neither ClusterRole/NAME nor Role/NAME'],
+    ['--router-cpu', 'half', 'not a quantity'],
     ['--workers', '0', 'at least 1'],
     ['--health-port', '70000', 'from 0 to 65535'],
     ['--log-level', 'loud', 'Allowed choices are error, warn, info, debug'],

@@ -2,7 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { API_GROUP, FIELD_MANAGER } from './api/names.ts';
+import { httpCounts } from './controllers/modeldeployment/counts/reader.ts';
 import { controllers } from './controllers/registry.ts';
+import type { RouterSettings } from './controllers/router/desired.ts';
+import { prometheusClient } from './integrations/prometheus.ts';
 import { environment } from './options.ts';
 import { ApiClient } from './runtime/api-client.ts';
 import { systemClock } from './runtime/clock.ts';
@@ -23,6 +26,7 @@ export interface OperatorOptions {
   readonly metricsPort: number;
   readonly serverImage: string;
   readonly serverImageCuda: string;
+  readonly routers: RouterSettings;
   readonly logLevel: LogLevel;
   readonly workers: number;
   readonly resyncPeriodMs: number;
@@ -39,6 +43,12 @@ interface Flags {
   readonly metricsPort: number;
   readonly serverImage: string;
   readonly serverImageCuda?: string;
+  readonly routerImage?: string;
+  readonly routerRole: RouterSettings['role'];
+  readonly routerMinReplicas: number;
+  readonly routerMaxReplicas: number;
+  readonly routerCpu: string;
+  readonly routerMemory: string;
   readonly logLevel: LogLevel;
   readonly workers: number;
   readonly resyncMinutes: number;
@@ -58,6 +68,11 @@ export function compileOptions(flags: Flags, podNamespace: string | undefined): 
   if (flags.healthPort === flags.metricsPort && flags.healthPort !== 0) {
     throw new Error(`--health-port and --metrics-port are both ${flags.healthPort}`);
   }
+  if (flags.routerMinReplicas > flags.routerMaxReplicas) {
+    throw new Error(
+      `--router-min-replicas (${flags.routerMinReplicas}) is above --router-max-replicas (${flags.routerMaxReplicas})`,
+    );
+  }
   return Object.freeze({
     namespaces: Object.freeze([...new Set(flags.namespaces)].sort()),
     leaderElection,
@@ -65,6 +80,14 @@ export function compileOptions(flags: Flags, podNamespace: string | undefined): 
     metricsPort: flags.metricsPort,
     serverImage: flags.serverImage,
     serverImageCuda: flags.serverImageCuda ?? `${flags.serverImage}-cuda`,
+    routers: Object.freeze({
+      image: flags.routerImage ?? flags.serverImage,
+      role: flags.routerRole,
+      minReplicas: flags.routerMinReplicas,
+      maxReplicas: flags.routerMaxReplicas,
+      cpu: flags.routerCpu,
+      memory: flags.routerMemory,
+    }),
     logLevel: flags.logLevel,
     workers: flags.workers,
     resyncPeriodMs: flags.resyncMinutes * 60_000,
@@ -87,13 +110,20 @@ export async function runOperator(options: OperatorOptions, logger: Logger, stop
     });
   const transport = connect();
   const electionTransport = connect();
+  const counts = httpCounts();
+  const prometheus = prometheusClient();
   const manager = new Manager({
     client: new ApiClient(transport, FIELD_MANAGER),
     clock: systemClock,
     random: Math.random,
     logger,
     metrics,
-    controllers: controllers(options),
+    controllers: controllers({
+      ...options,
+      clock: systemClock,
+      fetchCounts: counts.fetch,
+      runQuery: prometheus.query,
+    }),
     namespaces: options.namespaces,
     identity: `${environment.podName ?? 'fairlead-operator'}_${randomUUID().slice(0, 8)}`,
     reportingController: `${API_GROUP}/operator`,
@@ -109,7 +139,7 @@ export async function runOperator(options: OperatorOptions, logger: Logger, stop
   try {
     await manager.run(stop);
   } finally {
-    await Promise.all([transport.close(), electionTransport.close()]);
+    await Promise.all([transport.close(), electionTransport.close(), counts.close(), prometheus.close()]);
   }
 }
 
@@ -124,6 +154,17 @@ export const command = new Command('operator')
   .option('--metrics-port <port>', 'serves /metrics', toPort, 8080)
   .requiredOption('--server-image <image>', 'the image of model servers on CPU')
   .option('--server-image-cuda <image>', 'the image of model servers on GPU (default: the server image with -cuda)')
+  .option('--router-image <image>', 'the image of routers (default: the server image)')
+  .option(
+    '--router-role <kind/name>',
+    'what routers are bound to in their namespace: ClusterRole/NAME or Role/NAME',
+    toRole,
+    toRole('ClusterRole/fairlead-router'),
+  )
+  .option('--router-min-replicas <count>', 'routers of a namespace, at least', toCount, 2)
+  .option('--router-max-replicas <count>', 'routers of a namespace, at most', toCount, 10)
+  .option('--router-cpu <quantity>', 'CPU that one router asks for', toQuantity, '250m')
+  .option('--router-memory <quantity>', 'memory that one router asks for, and its limit', toQuantity, '256Mi')
   .addOption(
     new Option('--log-level <level>', 'least severe level that is logged')
       .choices(['error', 'warn', 'info', 'debug'])
@@ -177,6 +218,21 @@ function electionLease(flags: Flags, podNamespace: string | undefined): Operator
 function toObjectName(text: string): string {
   if (text.length > 253 || !/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(text)) {
     throw new InvalidArgumentError(`${text} is not a name of an object.`);
+  }
+  return text;
+}
+
+function toRole(text: string): RouterSettings['role'] {
+  const [kind, name = '', ...rest] = text.split('/');
+  if ((kind !== 'ClusterRole' && kind !== 'Role') || rest.length > 0) {
+    throw new InvalidArgumentError(`${text} is neither ClusterRole/NAME nor Role/NAME.`);
+  }
+  return Object.freeze({ kind, name: toObjectName(name) });
+}
+
+function toQuantity(text: string): string {
+  if (!/^[0-9]+(\.[0-9]+)?(m|k|M|G|Ki|Mi|Gi)?$/.test(text)) {
+    throw new InvalidArgumentError(`${text} is not a quantity such as 250m or 256Mi.`);
   }
   return text;
 }

@@ -51,6 +51,7 @@ export interface Pod extends KubeObject {
     readonly phase?: string;
     readonly reason?: string;
     readonly message?: string;
+    readonly podIP?: string;
     readonly conditions?: readonly KubeCondition[];
     readonly initContainerStatuses?: readonly ContainerStatus[];
     readonly containerStatuses?: readonly ContainerStatus[];
@@ -90,6 +91,10 @@ export interface Service extends KubeObject {
   readonly status?: { readonly loadBalancer?: LoadBalancerStatus };
 }
 
+export interface ConfigMap extends KubeObject {
+  readonly data?: Readonly<Record<string, string>>;
+}
+
 /** What is written of a kind, before it has what the API server adds. */
 export interface NewObject {
   readonly apiVersion: string;
@@ -117,6 +122,20 @@ export const SERVICE_ACCOUNTS = defineResource({
   version: 'v1',
   kind: 'ServiceAccount',
   plural: 'serviceaccounts',
+  namespaced: true,
+});
+export const CONFIG_MAPS = defineResource<ConfigMap>({
+  group: '',
+  version: 'v1',
+  kind: 'ConfigMap',
+  plural: 'configmaps',
+  namespaced: true,
+});
+export const ROLE_BINDINGS = defineResource({
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  kind: 'RoleBinding',
+  plural: 'rolebindings',
   namespaced: true,
 });
 export const PODS = defineResource<Pod>({ group: '', version: 'v1', kind: 'Pod', plural: 'pods', namespaced: true });

@@ -12,6 +12,10 @@
 {{ include "fairlead.name" . }}-operator
 {{- end -}}
 
+{{- define "fairlead.routerRole" -}}
+{{ include "fairlead.name" . }}-router
+{{- end -}}
+
 {{- define "fairlead.selectorLabels" -}}
 app.kubernetes.io/name: fairlead
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -3,8 +3,16 @@ import type { ModelDeployment } from '../kinds.ts';
 import { specOf } from '../testing/spec.ts';
 import { MAX_VARIABLE_BYTES, refusal, sizeRefusal } from './acceptance.ts';
 
-const refused = (spec: object) => refusal({ spec: specOf({ model: { uri: 's3://a/b' }, ...spec }) } as ModelDeployment);
+const refused = (spec: object) =>
+  refusal({ metadata: { name: 'churn' }, spec: specOf({ model: { uri: 's3://a/b' }, ...spec }) } as ModelDeployment);
 const mount = (mountPath: string) => ({ pod: { volumes: [{ name: 'v' }], volumeMounts: [{ name: 'v', mountPath }] } });
+
+const queried = (success: string) => ({
+  rollout: {
+    strategy: 'Canary',
+    analysis: { metrics: [{ name: 'revenue', prometheus: { address: 'http://p:9090', query: 'up' }, success }] },
+  },
+});
 
 describe('a spec is refused', () => {
   test.each([
@@ -18,8 +26,19 @@ describe('a spec is refused', () => {
       { accelerator: { nodeSelector: { zone: 'a' } }, pod: { nodeSelector: { zone: 'b' } } },
       'InvalidPod',
     ],
+    ['a fallback to itself', { traffic: { fallback: { modelDeploymentRef: { name: 'churn' } } } }, 'InvalidSpec'],
+    [
+      'an ensemble with itself',
+      { traffic: { ensemble: { combine: 'Vote', members: [{ name: 'churn' }] } } },
+      'InvalidSpec',
+    ],
+    ['a condition that does not compile', queried('result >'), 'InvalidSpec'],
   ])('for %s', (_title, spec, reason) => {
     expect(refused(spec)?.reason).toBe(reason);
+  });
+
+  test('for a condition that does not compile, with the field named', () => {
+    expect(refused(queried('result >'))?.message).toContain('spec.rollout.analysis.metrics[0].success');
   });
 
   test('for examples that no environment variable can carry, with the numbers', () => {

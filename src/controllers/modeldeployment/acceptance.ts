@@ -1,5 +1,7 @@
 /** What the schema and its CEL rules cannot refuse. */
 import { MODEL_ROOT, PVC_ROOT } from '../../api/names.ts';
+import { InvalidMetric } from '../../rollout/analysis/invalid-metric.ts';
+import { compileMetrics } from '../../rollout/analysis/policy.ts';
 import type { ModelDeployment } from '../kinds.ts';
 
 export interface Refusal {
@@ -42,8 +44,41 @@ export function uriRefusal(uri: string | undefined): Refusal | undefined {
 }
 
 /** Why the object cannot be acted on before anything is looked at, or undefined. */
-export function refusal({ spec }: ModelDeployment): Refusal | undefined {
-  return uriRefusal(spec.model.uri) ?? mountRefusal(spec.pod?.volumeMounts) ?? selectorRefusal(spec);
+export function refusal({ metadata, spec }: ModelDeployment): Refusal | undefined {
+  return (
+    uriRefusal(spec.model.uri) ??
+    mountRefusal(spec.pod?.volumeMounts) ??
+    selectorRefusal(spec) ??
+    metricsRefusal(spec) ??
+    selfReferenceRefusal(metadata.name, spec)
+  );
+}
+
+/** Expressions of metrics are CEL, which only a compiler can refuse. */
+function metricsRefusal({ rollout }: ModelDeployment['spec']): Refusal | undefined {
+  if (rollout.analysis === undefined) return undefined;
+  try {
+    compileMetrics(rollout.analysis);
+    return undefined;
+  } catch (error) {
+    if (error instanceof InvalidMetric) return { reason: 'InvalidSpec', message: error.message };
+    throw error;
+  }
+}
+
+/** What would answer for itself, for ever. */
+function selfReferenceRefusal(name: string, { traffic }: ModelDeployment['spec']): Refusal | undefined {
+  if (traffic?.fallback?.modelDeploymentRef?.name === name) {
+    const message = `traffic.fallback.modelDeploymentRef: ${name} cannot stand in for itself; to: Stable has its stable revision answer`;
+    return { reason: 'InvalidSpec', message };
+  }
+  if (traffic?.ensemble?.members.some((member) => member.name === name) === true) {
+    return {
+      reason: 'InvalidSpec',
+      message: `traffic.ensemble.members: ${name} is a member already, with ensemble.weight`,
+    };
+  }
+  return undefined;
 }
 
 function mountRefusal(mounts: readonly { readonly mountPath: string }[] | undefined): Refusal | undefined {

@@ -1,10 +1,13 @@
 /** What the caches keep of Kubernetes' objects: a cluster has many, and little of each is ever read. */
 
-import { LABELS } from '../../api/names.ts';
+import { ANNOTATIONS, LABELS } from '../../api/names.ts';
+import { LEASES, type Lease } from '../../runtime/kubernetes-resources.ts';
 import type { Watch } from '../../runtime/reconcile-context.ts';
 import { type KubeObject, type ObjectMeta, objectKey } from '../../runtime/types.ts';
 import {
   AUTOSCALERS,
+  CONFIG_MAPS,
+  type ConfigMap,
   type ContainerStatus,
   DEPLOYMENTS,
   type Deployment,
@@ -14,9 +17,12 @@ import {
   type Job,
   PODS,
   type Pod,
+  ROLE_BINDINGS,
   SERVICE_ACCOUNTS,
   SERVICES,
+  type Service,
 } from '../resources.ts';
+import { BY_ROUTER_NAMESPACE, isRouterPod } from '../router/selector.ts';
 import { MANAGED_BY } from './children.ts';
 import { BY_MODEL_DEPLOYMENT } from './phases/observe.ts';
 
@@ -39,9 +45,64 @@ const identityOnly = <T extends KubeObject>(object: T): T => {
   return { apiVersion, kind, metadata } as T;
 };
 
-export const watchServices: Watch = { resource: SERVICES, transform: identityOnly };
+/** Of ours also where it leads, and where clients come in. */
+export const watchServices: Watch<Service> = {
+  resource: SERVICES,
+  transform: (service) => {
+    const known = identityOnly(service);
+    if (known.metadata.labels?.[LABELS.managedBy] !== MANAGED_BY) return known;
+    const { selector, ports } = service.spec ?? {};
+    const led = ports?.map(({ name, targetPort }) => ({
+      ...(name !== undefined && { name }),
+      ...(targetPort !== undefined && { targetPort }),
+    }));
+    const { loadBalancer } = service.status ?? {};
+    return {
+      ...known,
+      spec: { ...(selector && { selector }), ...(led && { ports: led }) },
+      ...(loadBalancer?.ingress && { status: { loadBalancer } }),
+    };
+  },
+};
 export const watchServiceAccounts: Watch = { resource: SERVICE_ACCOUNTS, transform: identityOnly };
 export const watchDisruptionBudgets: Watch = { resource: DISRUPTION_BUDGETS, transform: identityOnly };
+
+export const watchRoleBindings: Watch = {
+  resource: ROLE_BINDINGS,
+  selector: OURS,
+  transform: ({ apiVersion, kind, metadata }) => ({ apiVersion, kind, metadata }),
+};
+
+export const watchRoutes: Watch<ConfigMap> = { resource: CONFIG_MAPS, selector: { [LABELS.route]: 'true' } };
+
+const REPORTED: ReadonlySet<string> = new Set([
+  ANNOTATIONS.appliedRoutes,
+  ANNOTATIONS.refusedRoutes,
+  ANNOTATIONS.finalCounts,
+]);
+
+/** What routers report; without their renewals, which say nothing here. */
+export const watchRouterReports: Watch<Lease> = {
+  resource: LEASES,
+  selector: { [LABELS.routerReport]: 'true' },
+  transform: ({ apiVersion, kind, metadata }) => {
+    const { name, namespace, uid, resourceVersion, labels, ownerReferences, annotations = {} } = metadata;
+    const reported = Object.entries(annotations).filter(([key]) => REPORTED.has(key));
+    return {
+      apiVersion,
+      kind,
+      metadata: {
+        name,
+        ...(namespace && { namespace }),
+        ...(uid && { uid }),
+        ...(resourceVersion && { resourceVersion }),
+        ...(labels && { labels }),
+        ...(ownerReferences && { ownerReferences }),
+        annotations: Object.fromEntries(reported),
+      },
+    };
+  },
+};
 
 export const watchDeployments: Watch<Deployment> = {
   resource: DEPLOYMENTS,
@@ -127,6 +188,7 @@ export function slimPod({ apiVersion, kind, metadata, status }: Pod): Pod {
         ...(status.phase && { phase: status.phase }),
         ...(status.reason && { reason: status.reason }),
         ...(status.message && { message: status.message }),
+        ...(status.podIP && { podIP: status.podIP }),
         ...(status.conditions && { conditions: status.conditions.filter(({ type }) => POD_CONDITIONS.has(type)) }),
         ...(status.initContainerStatuses && { initContainerStatuses: status.initContainerStatuses.map(container) }),
         ...(status.containerStatuses && { containerStatuses: status.containerStatuses.map(container) }),
@@ -145,5 +207,8 @@ export const watchPods: Watch<Pod> = {
   resource: PODS,
   selector: OURS,
   transform: slimPod,
-  indexes: { [BY_MODEL_DEPLOYMENT]: ownerKeyOf },
+  indexes: {
+    [BY_MODEL_DEPLOYMENT]: ownerKeyOf,
+    [BY_ROUTER_NAMESPACE]: (pod) => (isRouterPod(pod) ? [pod.metadata.namespace ?? ''] : []),
+  },
 };

@@ -4,7 +4,7 @@ import type { ObjectMeta, OwnerReference } from '../../runtime/types.ts';
 import { shortHash } from './revision.ts';
 
 export const COMPONENT_LABEL = 'app.kubernetes.io/component';
-/** `server`: pods that serve. `resolve`: Jobs and pods that tell a model's digest. */
+/** `server`: pods that serve. `resolve`: Jobs and pods that tell a model's digest. `router` is the namespace's. */
 export type Component = 'server' | 'resolve';
 
 /** On a resolve Job: which question it answers, and the how-manieth time it is asked. */

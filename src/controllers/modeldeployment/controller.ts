@@ -1,5 +1,6 @@
+import type { Clock } from '../../runtime/clock.ts';
 import { DONE, type Result, requeueAfter } from '../../runtime/outcome.ts';
-import type { ControllerDefinition, ReconcileContext } from '../../runtime/reconcile-context.ts';
+import type { ControllerDefinition } from '../../runtime/reconcile-context.ts';
 import { controllerReference, keyOf } from '../../runtime/types.ts';
 import {
   BY_MODEL,
@@ -11,27 +12,39 @@ import {
   watchModels,
   watchModelVersions,
 } from '../kinds.ts';
+import { AnalysisBook } from './analysis/book.ts';
+import type { QueryRunner } from './analysis/queries.ts';
 import {
-  ownerKeyOf,
   watchAutoscalers,
   watchDeployments,
   watchDisruptionBudgets,
   watchJobs,
   watchPods,
+  watchRouterReports,
+  watchRoutes,
   watchServiceAccounts,
   watchServices,
 } from './caching.ts';
+import { Planner } from './capacity/planner.ts';
+import { CountsReader, type FetchCounts } from './counts/reader.ts';
+import { watchIngresses } from './exposure/resources.ts';
 import { meaningOf } from './failure.ts';
+import { watchGateways, watchGrpcRoutes, watchHttpRoutes } from './gateway/resources.ts';
 import { accept } from './phases/accept.ts';
-import { apply } from './phases/apply.ts';
 import { choose } from './phases/choose.ts';
+import { grow } from './phases/grow.ts';
+import { judge } from './phases/judge.ts';
 import { observe } from './phases/observe.ts';
-import type { Phase } from './phases/phase.ts';
+import type { Phase, PhaseContext } from './phases/phase.ts';
 import { resolve } from './phases/resolve.ts';
 import { retire } from './phases/retire.ts';
+import { route } from './phases/route.ts';
+import { shrink } from './phases/shrink.ts';
 import { Reporter } from './reporter.ts';
+import { PortBook } from './routing/ports.ts';
 import { lookAgain, newScope, type Scope } from './scope.ts';
 import type { RuntimeImages } from './types.ts';
+import { concernedByPod, concernedByReport, exposedBy } from './watches.ts';
 
 export interface ModelDeploymentControllerOptions {
   /** Image of Fairlead that new revisions and Jobs run. */
@@ -40,30 +53,64 @@ export interface ModelDeploymentControllerOptions {
   readonly serverImageCuda: string;
   /** ModelDeployments that are reconciled at once. */
   readonly workers: number;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Reads what routers and servers count. */
+  readonly fetchCounts: FetchCounts;
+  /** Asks what metrics outside of Fairlead say. */
+  readonly runQuery: QueryRunner;
 }
 
-const PHASES: readonly Phase[] = [observe, accept, resolve, choose, apply, retire];
+/** Pods are added before routes lead to them, and taken away after routes lead away from them. */
+const PHASES: readonly Phase[] = [observe, accept, resolve, choose, grow, route, shrink, judge, retire];
+
+/** What outlasts one reconcile, in memory alone: nothing of it is missed after a restart. */
+type Memory = Pick<PhaseContext, 'images' | 'ports' | 'analyses' | 'planner'>;
 
 /** Turns ModelDeployments into Deployments and what stands around them, and tells what came of it. */
 export function modelDeploymentController(
   options: ModelDeploymentControllerOptions,
 ): ControllerDefinition<ModelDeployment> {
-  const images: RuntimeImages = { cpu: options.serverImage, cuda: options.serverImageCuda };
+  const { serverImage, serverImageCuda, fetchCounts, runQuery, clock } = options;
+  const images: RuntimeImages = { cpu: serverImage, cuda: serverImageCuda };
+  const memory: Memory = {
+    images,
+    ports: new PortBook(),
+    analyses: new AnalysisBook(new CountsReader({ fetch: fetchCounts, clock }), runQuery),
+    planner: new Planner(),
+  };
   const reporter = new Reporter();
   return {
     name: 'modeldeployment',
     primary: watchModelDeployments,
-    owns: [watchDeployments, watchServices, watchServiceAccounts, watchAutoscalers, watchDisruptionBudgets, watchJobs],
+    owns: [
+      watchDeployments,
+      watchServices,
+      watchServiceAccounts,
+      watchAutoscalers,
+      watchDisruptionBudgets,
+      watchJobs,
+      watchRoutes,
+      watchIngresses,
+      watchHttpRoutes,
+      watchGrpcRoutes,
+    ],
     watches: [
-      mapped(watchPods, ownerKeyOf),
+      mapped(watchPods, concernedByPod),
+      mapped(watchRouterReports, concernedByReport),
+      mapped(watchGateways, exposedBy),
       mapped(watchModels, (model, cache) => cache.byIndex(MODEL_DEPLOYMENTS, BY_MODEL, keyOf(model)).map(keyOf)),
       mapped(watchModelVersions, (version, cache) =>
         cache.byIndex(MODEL_DEPLOYMENTS, BY_MODEL, modelKeyOf(version) ?? '').map(keyOf),
       ),
     ],
     workers: options.workers,
-    reconcile: (object, context) => reconcile(object, context, images, reporter),
-    forget: (key) => reporter.forget(key),
+    reconcile: (object, context) => reconcile(object, { ...context, ...memory }, reporter),
+    forget: (key) => {
+      reporter.forget(key);
+      memory.ports.forget(key);
+      memory.analyses.forget(key);
+      memory.planner.forget(key);
+    },
   };
 }
 
@@ -71,17 +118,12 @@ export function modelDeploymentController(
  * Status is written on every exit, but where the reconcile is only cut short: by a stop, or by a change of what it was
  * looking at. Then it is repeated, here or by whoever leads next.
  */
-async function reconcile(
-  object: ModelDeployment,
-  context: ReconcileContext,
-  images: RuntimeImages,
-  reporter: Reporter,
-): Promise<Result> {
+async function reconcile(object: ModelDeployment, context: PhaseContext, reporter: Reporter): Promise<Result> {
   // Children go with their owner by its references; nothing of ours has to be waited for.
   if (object.metadata.deletionTimestamp !== undefined) return DONE;
   const { name, namespace } = object.metadata;
   const scope = newScope(object, { name, namespace, reference: controllerReference(object) }, context.now());
-  const failure = await runPhases(scope, context, images);
+  const failure = await runPhases(scope, context);
   if (failure === undefined || scope.problem !== undefined) await reporter.tell(scope, context);
   if (failure !== undefined) throw failure;
   if (scope.lookAgainAtMs === undefined) return DONE;
@@ -89,9 +131,9 @@ async function reconcile(
 }
 
 /** @returns what has to be thrown, after status is written if there is a problem to tell */
-async function runPhases(scope: Scope, context: ReconcileContext, images: RuntimeImages): Promise<unknown> {
+async function runPhases(scope: Scope, context: PhaseContext): Promise<unknown> {
   try {
-    for (const phase of PHASES) if ((await phase(scope, { ...context, images })) === 'stop') break;
+    for (const phase of PHASES) if ((await phase(scope, context)) === 'stop') break;
     return undefined;
   } catch (error) {
     const meaning = meaningOf(error);

@@ -1,11 +1,11 @@
 /** The objects around the pods of a ModelDeployment, as they should be. */
-import { ANNOTATIONS, LABELS, PORTS } from '../../api/names.ts';
+import { ANNOTATIONS, LABELS } from '../../api/names.ts';
 import type { ModelDeploymentSpec } from '../../api/v1alpha1/model-deployment.ts';
+import type { Bounds } from '../../rollout/types.ts';
 import type { DesiredObject } from '../../runtime/apply.ts';
-import type { AutoscalerBounds } from './autoscaling.ts';
 import { COMPONENT_LABEL, childMetadata, type Owner, serverSelector } from './children.ts';
 import { usesGpu } from './pod.ts';
-import { REVISION_ANNOTATIONS, ROLLOUT_REPLICAS, shortHash } from './revision.ts';
+import { REVISION_ANNOTATIONS, shortHash } from './revision.ts';
 import { type ServerPodInput, serverPodTemplate } from './server-pod.ts';
 
 export interface DeploymentInput extends ServerPodInput {
@@ -15,11 +15,13 @@ export interface DeploymentInput extends ServerPodInput {
   readonly replicas: number | undefined;
   /** The version that `replicas` was read of: the write is refused as a Conflict when it is no longer that one. */
   readonly resourceVersion?: string | undefined;
+  /** What the rollout remembers, where it is applied and not annotated. */
+  readonly progress?: string | undefined;
 }
 
 /** The Deployment of a revision. Its pod template never changes; only the count of its replicas does. */
 export function desiredDeployment(input: DeploymentInput): DesiredObject {
-  const { owner, spec, revision, model, image, source, replicas, resourceVersion } = input;
+  const { owner, spec, revision, model, image, source, replicas, resourceVersion, progress } = input;
   const template = serverPodTemplate(input);
   const metadata = childMetadata(
     owner,
@@ -32,6 +34,7 @@ export function desiredDeployment(input: DeploymentInput): DesiredObject {
       ...(model.version && { [ANNOTATIONS.modelVersion]: model.version }),
       [REVISION_ANNOTATIONS.runtimeImage]: image,
       [REVISION_ANNOTATIONS.templateHash]: shortHash(template),
+      ...(progress !== undefined && { [REVISION_ANNOTATIONS.progress]: progress }),
     },
   );
   return {
@@ -45,27 +48,6 @@ export function desiredDeployment(input: DeploymentInput): DesiredObject {
           ? { type: 'Recreate' }
           : { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: 0 } },
       template,
-    },
-  };
-}
-
-/** One address for all revisions: a rollout moves pods, not clients. */
-export function desiredService(owner: Owner, spec: ModelDeploymentSpec): DesiredObject {
-  const declared = spec.runtime?.container;
-  const hasGrpc = declared === undefined || declared.ports.grpc !== undefined;
-  const port = ({ name, service }: { readonly name: string; readonly service: number }, appProtocol?: string) => ({
-    name,
-    port: service,
-    targetPort: name,
-    protocol: 'TCP',
-    ...(appProtocol && { appProtocol }),
-  });
-  return {
-    metadata: childMetadata(owner, owner.name),
-    spec: {
-      type: 'ClusterIP',
-      selector: serverSelector(owner),
-      ports: [port(PORTS.http, 'http'), ...(hasGrpc ? [port(PORTS.grpc, 'kubernetes.io/h2c')] : [])],
     },
   };
 }
@@ -98,13 +80,11 @@ function memoryTarget(spec: ModelDeploymentSpec): number | undefined {
   return usesGpu(spec) || !hasRequest ? undefined : 80;
 }
 
-/** @param rolloutReplicas count to remember while the revision takes over from others */
 export function desiredAutoscaler(
   owner: Owner,
   spec: ModelDeploymentSpec & { readonly autoscaling: NonNullable<ModelDeploymentSpec['autoscaling']> },
   revision: string,
-  bounds: AutoscalerBounds,
-  rolloutReplicas: number | undefined,
+  bounds: Bounds,
 ): DesiredObject {
   const utilization = (name: string, averageUtilization: number) => ({
     type: 'Resource',
@@ -112,12 +92,7 @@ export function desiredAutoscaler(
   });
   const memory = memoryTarget(spec);
   return {
-    metadata: childMetadata(
-      owner,
-      revision,
-      { [LABELS.revision]: revision },
-      rolloutReplicas === undefined ? undefined : { [ROLLOUT_REPLICAS]: String(rolloutReplicas) },
-    ),
+    metadata: childMetadata(owner, revision, { [LABELS.revision]: revision }),
     spec: {
       scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: revision },
       minReplicas: bounds.min,

@@ -10,7 +10,7 @@ import { claimOf } from './acceptance.ts';
 import type { Owner } from './children.ts';
 
 /** User and group of Fairlead's own images. */
-const NON_ROOT_ID = 65_532;
+export const NON_ROOT_ID = 65_532;
 const PRODUCT_LABEL = `${GPU_RESOURCE}.product`;
 
 export const CONTAINER_SECURITY = {

@@ -1,13 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import type { ModelDeploymentStatus } from '../../api/v1alpha1/model-deployment-status.ts';
+import { decide } from '../../rollout/decide.ts';
 import type { EventInput } from '../../runtime/events.ts';
 import type { ReconcileContext } from '../../runtime/reconcile-context.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import { OWNER, revisionOf, specOf } from '../testing/spec.ts';
 import type { Diagnosis } from './diagnose.ts';
-import { planReplicas } from './plan.ts';
 import { Reporter } from './reporter.ts';
-import { newScope, type Scope } from './scope.ts';
+import { newScope, type Scope, type Target } from './scope.ts';
+import { snapshotOf } from './snapshot.ts';
 
 const model = { uri: 's3://models/churn/', sha256: 'a'.repeat(64) };
 
@@ -37,15 +38,14 @@ class Watched {
       status: this.status,
     } as unknown as ModelDeployment;
     const existing = revisionOf('churn-1', { ready });
-    const plan = planReplicas({ spec, target: existing, old: [], leftPods: 0 });
-    const scope: Scope = {
+    const target: Target = change.target ?? { name: 'churn-1', existing, model };
+    const observed: Scope = {
       ...newScope(object, OWNER, nowMs),
       model: { kind: 'resolved', model },
       revisions: [existing],
-      target: { name: 'churn-1', existing, model },
-      plan,
-      ...change,
+      target,
     };
+    const scope: Scope = { ...observed, decision: decide(snapshotOf(observed, target)), ...change };
     const context: Pick<ReconcileContext, 'key' | 'writeStatus' | 'event'> = {
       key: 'shop/churn',
       writeStatus: async (_resource, written, status) => {
@@ -87,7 +87,7 @@ describe('status is written', () => {
   test('without doubting what was known when an error comes before anything is decided', async () => {
     const object = new Watched();
     await object.tell(0, 3);
-    const undecided = { model: { kind: 'unknown' }, plan: undefined, target: undefined } as const;
+    const undecided = { model: { kind: 'unknown' }, decision: undefined, target: undefined } as const;
     await object.tell(2_000, 0, { ...undecided, problem: broken });
     expect(object.status).toMatchObject({ phase: 'Ready', readyReplicas: 3 });
     const told = object.status?.conditions?.map(({ type, status, reason }) => `${type}=${status} ${reason}`);
@@ -99,15 +99,9 @@ describe('status is written', () => {
     const object = new Watched();
     await object.tell(0, 3);
     const v7 = { name: 'churn-7', existing: undefined, model };
-    const plan = planReplicas({
-      spec: specOf({ model }),
-      target: undefined,
-      old: [revisionOf('churn-1')],
-      leftPods: 3,
-    });
-    await object.tell(2_000, 3, { problem: broken, target: v7, plan });
+    await object.tell(2_000, 3, { problem: broken, target: v7 });
     expect(object.ready()).toBe('False ReconcileError');
-    await object.tell(4_000, 3, { problem: denied, target: v7, plan });
+    await object.tell(4_000, 3, { problem: denied, target: v7 });
     expect(object.ready()).toBe('False AdmissionDenied');
     expect(object.status).toMatchObject({ phase: 'Failed', readyReplicas: 3 });
   });
@@ -115,7 +109,7 @@ describe('status is written', () => {
   test('in full when the Job that finds the digest is refused, and when a refusal has a name', async () => {
     const object = new Watched();
     await object.tell(0, 3);
-    const nothing = { plan: undefined, target: undefined };
+    const nothing = { decision: undefined, target: undefined };
     await object.tell(2_000, 3, { ...nothing, model: { kind: 'resolving', uri: 's3://x/' }, problem: broken });
     expect(object.ready()).toBe('False ReconcileError');
     await object.tell(4_000, 3, { ...nothing, model: { kind: 'unknown' }, problem: denied });

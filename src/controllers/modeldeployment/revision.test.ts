@@ -90,17 +90,17 @@ describe('a revision is read from its Deployment', () => {
 
   test('with the image that it was made with, or the one it runs where that is not written down', () => {
     const pinned = deployment({ 'fairlead.dev/runtime-image': 'pinned' });
-    expect(readRevision(pinned, undefined).runtimeImage).toBe('pinned');
-    expect(readRevision(deployment({}), undefined).runtimeImage).toBe('live');
+    expect(readRevision(pinned, undefined, 0).runtimeImage).toBe('pinned');
+    expect(readRevision(deployment({}), undefined, 0).runtimeImage).toBe('live');
   });
 
   test('and does not know its model unless both place and digest are written down', () => {
-    expect(readRevision(deployment({ 'fairlead.dev/model-uri': 's3://x/y' }), undefined).model).toBeUndefined();
+    expect(readRevision(deployment({ 'fairlead.dev/model-uri': 's3://x/y' }), undefined, 0).model).toBeUndefined();
   });
 
   test('the newest comes first', () => {
     const times = ['2026-01-02T00:00:00Z', '2026-01-03T00:00:00Z', '2026-01-01T00:00:00Z'];
-    const revisions = times.map((time, index) => readRevision(deployment({}, time, `churn-${index}`), undefined));
+    const revisions = times.map((time, index) => readRevision(deployment({}, time, `churn-${index}`), undefined, 0));
     expect(byAge(revisions).map((revision) => revision.name)).toEqual(['churn-1', 'churn-0', 'churn-2']);
   });
 });

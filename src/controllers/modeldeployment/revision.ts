@@ -15,10 +15,11 @@ export const REVISION_ANNOTATIONS = {
   runtimeImage: `${API_GROUP}/runtime-image`,
   /** Hash of the pod template as it was made. A version of Fairlead that would make another one leaves it as it is. */
   templateHash: `${API_GROUP}/template-hash`,
+  /** What the rollout to the revision remembers: JSON of `Progress`. */
+  progress: `${API_GROUP}/rollout-progress`,
+  /** What the analysis of the step under way has counted: JSON of `AnalysisRecord`; absent while nothing is judged. */
+  analysis: `${API_GROUP}/rollout-analysis`,
 } as const;
-
-/** On the HorizontalPodAutoscaler of a revision that takes over: the replicas that the others had when it began. */
-export const ROLLOUT_REPLICAS = `${API_GROUP}/rollout-replicas`;
 
 /** JSON with sorted keys and without undefined members: equal values give equal text. */
 export function canonicalJson(value: unknown): string {
@@ -82,14 +83,24 @@ export interface Revision {
   readonly source: string | undefined;
   readonly runtimeImage: string | undefined;
   readonly templateHash: string | undefined;
+  /** As written on its Deployment: see `REVISION_ANNOTATIONS`. */
+  readonly progress: string | undefined;
+  readonly analysis: string | undefined;
   readonly replicas: number;
   readonly ready: number;
   /** Pods that exist and are not ending. */
   readonly current: number;
 }
 
-/** Reads what is remembered of a revision from its Deployment. */
-export function readRevision(deployment: Deployment, autoscaler: HorizontalPodAutoscaler | undefined): Revision {
+/**
+ * Reads what is remembered of a revision from its Deployment.
+ * @param ready pods of it that are ready and not ending
+ */
+export function readRevision(
+  deployment: Deployment,
+  autoscaler: HorizontalPodAutoscaler | undefined,
+  ready: number,
+): Revision {
   const annotations = deployment.metadata.annotations ?? {};
   const uri = annotations[ANNOTATIONS.modelUri];
   const sha256 = annotations[ANNOTATIONS.modelSha256];
@@ -104,8 +115,10 @@ export function readRevision(deployment: Deployment, autoscaler: HorizontalPodAu
     source: annotations[ANNOTATIONS.modelSource],
     runtimeImage: annotations[REVISION_ANNOTATIONS.runtimeImage] ?? live,
     templateHash: annotations[REVISION_ANNOTATIONS.templateHash],
+    progress: annotations[REVISION_ANNOTATIONS.progress],
+    analysis: annotations[REVISION_ANNOTATIONS.analysis],
     replicas: deployment.spec?.replicas ?? 1,
-    ready: deployment.status?.readyReplicas ?? 0,
+    ready,
     current: deployment.status?.replicas ?? 0,
   };
 }

@@ -2,15 +2,22 @@
  * What one reconcile knows. Every field says which phase sets it; until then it has the value given here. What could not
  * be read is never in here: it is thrown, and the reconcile is tried again. What does not exist is `undefined`.
  */
+import type { Route } from '../../api/route.ts';
+import type { Progress } from '../../rollout/progress.ts';
+import type { RolloutDecision } from '../../rollout/types.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import type { Pod } from '../resources.ts';
 import type { Refusal } from './acceptance.ts';
+import type { JudgedStep } from './analysis/judge.ts';
+import type { AnalysisRecord } from './analysis/record.ts';
 import type { Owner } from './children.ts';
 import type { Diagnosis } from './diagnose.ts';
 import { type Exposure, NOT_EXPOSED } from './exposure/exposure.ts';
-import type { Plan } from './plan.ts';
 import type { Attempt } from './resolve-job.ts';
 import type { Revision } from './revision.ts';
+import type { Acknowledgement, LiveRouter } from './routing/acknowledgement.ts';
+import type { Splitter } from './routing/splitter.ts';
+import type { ServiceLead } from './services.ts';
 import type { ResolvedModel } from './types.ts';
 
 /** What the model of the spec is known to be. */
@@ -34,6 +41,20 @@ export interface Target {
   readonly model: ResolvedModel | undefined;
 }
 
+/** How requests come to the pods now. */
+export interface Routing {
+  readonly splitter: Splitter;
+  /** Where the Service leads; undefined where it does not exist. */
+  readonly lead: ServiceLead | undefined;
+  /** The route that stands, for routers or for a Gateway, and what they say of it. */
+  readonly route: Route | undefined;
+  /** By revision, as decided for that route. */
+  readonly weights: ReadonlyMap<string, number>;
+  readonly acknowledgement: Acknowledgement | undefined;
+  /** Routers of the namespace that run. */
+  readonly routers: readonly LiveRouter[];
+}
+
 export interface Scope {
   /** Given: the object as it was read. */
   readonly object: ModelDeployment;
@@ -47,6 +68,12 @@ export interface Scope {
   pods: ReadonlyMap<string, readonly Pod[]>;
   /** observe: Jobs that resolve a digest, by the question they answer; those being deleted are left out. */
   attempts: ReadonlyMap<string, readonly Attempt[]>;
+  /** observe: what the rollouts so far have left behind. */
+  progress: Progress | undefined;
+  /** observe; route: as it is after what it wrote. */
+  routing: Routing;
+  /** observe; route: how it is reached from outside. */
+  exposure: Exposure;
   /** accept, resolve, choose, and the controller for what the API server refuses: why the spec cannot be acted on. */
   refusal: Refusal | undefined;
   /** resolve. */
@@ -57,17 +84,21 @@ export interface Scope {
   target: Target | undefined;
   /** choose: the other revisions, newest first. */
   old: readonly Revision[];
+  /** choose, judge: what has been counted of the step under way. */
+  analysis: AnalysisRecord | undefined;
+  /** choose: what it says. */
+  judged: JudgedStep | undefined;
   /** choose. */
-  plan: Plan | undefined;
+  decision: RolloutDecision | undefined;
   /** accept and choose: why the target's pods are not all ready, the worst first. */
   diagnoses: readonly Diagnosis[];
   /** choose: that the target's autoscaler does not scale it, where that has lasted. */
   autoscalerFailure: string | undefined;
-  /** expose. */
-  exposure: Exposure;
+  /** route: another route was written, which routers have not acknowledged yet. */
+  hasNewRoute: boolean;
   /** the controller: what cut this reconcile short and is tried again. The phases after it have set nothing. */
   problem: Diagnosis | undefined;
-  /** resolve, choose and the controller: when to look again though nothing may have changed. */
+  /** resolve, choose, judge and the controller: when to look again though nothing may have changed. */
   lookAgainAtMs: number | undefined;
 }
 
@@ -79,15 +110,27 @@ export function newScope(object: ModelDeployment, owner: Owner, nowMs: number): 
     revisions: [],
     pods: new Map(),
     attempts: new Map(),
+    progress: undefined,
+    routing: {
+      splitter: 'None',
+      lead: undefined,
+      route: undefined,
+      weights: new Map(),
+      acknowledgement: undefined,
+      routers: [],
+    },
+    exposure: NOT_EXPOSED,
     refusal: undefined,
     model: { kind: 'unknown' },
     neededJobs: [],
     target: undefined,
     old: [],
-    plan: undefined,
+    analysis: undefined,
+    judged: undefined,
+    decision: undefined,
     diagnoses: [],
     autoscalerFailure: undefined,
-    exposure: NOT_EXPOSED,
+    hasNewRoute: false,
     problem: undefined,
     lookAgainAtMs: undefined,
   };

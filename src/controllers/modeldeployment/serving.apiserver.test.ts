@@ -22,7 +22,8 @@ describe('a new ModelDeployment', () => {
     const [deployment, ...others] = await tenant().cluster.list(DEPLOYMENTS);
     expect(others).toEqual([]);
     expect(deployment?.metadata.name).toMatch(/^churn-[0-9a-f]{10}$/);
-    expect((await tenant().cluster.list(SERVICES)).map(({ metadata }) => metadata.name)).toEqual([NAME]);
+    const services = (await tenant().cluster.list(SERVICES)).map(({ metadata }) => metadata.name);
+    expect(services).toEqual([NAME, deployment?.metadata.name]);
     expect((await tenant().cluster.list(DISRUPTION_BUDGETS)).map(({ metadata }) => metadata.name)).toEqual([NAME]);
     expect((await tenant().cluster.list(SERVICE_ACCOUNTS)).map(({ metadata }) => metadata.name)).toContain(NAME);
     expect(await tenant().cluster.list(AUTOSCALERS)).toEqual([]);

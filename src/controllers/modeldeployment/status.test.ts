@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import { decide } from '../../rollout/decide.ts';
+import type { Progress } from '../../rollout/progress.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import { OWNER, revisionOf, specOf } from '../testing/spec.ts';
 import type { Diagnosis } from './diagnose.ts';
-import { planReplicas } from './plan.ts';
 import { newScope, type Scope } from './scope.ts';
+import { snapshotOf } from './snapshot.ts';
 import { report } from './status.ts';
 
 const model = { uri: 's3://models/churn/model.onnx', sha256: 'a'.repeat(64) };
@@ -22,9 +24,21 @@ function scopeOf(change: Partial<Scope>, spec: object = { replicas: 3 }): Scope 
   const existing = scope.revisions.find(({ name }) => name === 'churn-new');
   const others = scope.revisions.filter((revision) => revision !== existing);
   if (scope.refusal !== undefined || scope.model.kind !== 'resolved') return scope;
-  const plan = planReplicas({ spec: object.spec, target: existing, old: others, leftPods: 0 });
-  return { ...scope, target: { name: 'churn-new', existing, model }, old: others, plan };
+  const target = { name: 'churn-new', existing, model };
+  return { ...scope, target, old: others, decision: decide(snapshotOf(scope, target)) };
 }
+
+/** What a rollout from `churn-old` to `churn-new` remembers. */
+const progressOf = (change: Partial<Progress> = {}): Progress => ({
+  sequence: 1,
+  target: 'churn-new',
+  from: 'churn-old',
+  stage: 'Stepping',
+  startedAtMs: 0,
+  step: 0,
+  steps: '',
+  ...change,
+});
 const failed: Diagnosis = { kind: 'failed', reason: 'LoadFailed', message: 'bad bytes' };
 const capacity: Diagnosis = { kind: 'capacity', reason: 'Unschedulable', message: '0/4 nodes are available' };
 
@@ -155,7 +169,9 @@ describe('phase and conditions', () => {
   test('never Ready while an old revision has pods that serve', () => {
     const target = revisionOf('churn-new');
     const late = revisionOf('churn-old', { replicas: 0, ready: 1 });
-    expect(shown(scopeOf({ revisions: [target, late] }))).toMatchObject({ Ready: 'False RollingOut' });
+    expect(shown(scopeOf({ revisions: [target, late], progress: progressOf() }))).toMatchObject({
+      Ready: 'False RollingOut',
+    });
   });
 });
 
@@ -166,12 +182,9 @@ describe('fields', () => {
         revisionOf('churn-new', { replicas: 3, ready: 2 }),
         revisionOf('churn-old', { replicas: 1, ready: 1 }),
       ],
+      progress: progressOf(),
     });
-    const during = {
-      ...scope,
-      object: { ...scope.object, status: { stable: { revision: 'churn-old', replicas: 3, ready: 3 } } },
-    };
-    expect(report(during).fields).toMatchObject({
+    expect(report(scope).fields).toMatchObject({
       stable: { revision: 'churn-old', ready: 1 },
       canary: { revision: 'churn-new', replicas: 3, ready: 2 },
       rollout: { message: expect.stringContaining('2 of 3 pods of revision churn-new ready') },
@@ -198,5 +211,93 @@ describe('fields', () => {
   test('hold no time and are the same for the same scope', () => {
     const scope = scopeOf({ revisions: [fresh(0), old], diagnoses: [failed] });
     expect(report({ ...scope, nowMs: 1 })).toEqual(report({ ...scope, nowMs: 1e12 }));
+  });
+});
+
+describe('a rollout by steps', () => {
+  const canary = { replicas: 4, rollout: { strategy: 'Canary', steps: [{ weight: 10, hold: '5m' }] } };
+  const route = {
+    generation: 7,
+    modelDeployment: 'churn',
+    ports: { http: 10_000 },
+    backends: [
+      { revision: 'churn-new', weight: 10, ports: { http: 8080 } },
+      { revision: 'churn-old', weight: 90, ports: { http: 8080 } },
+    ],
+    limits: { maxBodyBytes: 1, maxQueue: 1, maxInFlight: 1, timeoutMs: 1 },
+  };
+  const routing: Scope['routing'] = {
+    splitter: 'Router',
+    lead: { to: 'routers', ports: route.ports },
+    route,
+    weights: new Map(route.backends.map(({ revision, weight }) => [revision, weight])),
+    acknowledgement: { isComplete: true, hasReadyRouter: true, waitsFor: undefined },
+    routers: [],
+  };
+  const steps = 'w10 w100';
+  const during = (progress: Partial<Progress>, change: Partial<Scope> = {}) =>
+    scopeOf(
+      {
+        revisions: [
+          revisionOf('churn-new', { replicas: 1, ready: 1 }),
+          revisionOf('churn-old', { replicas: 4, ready: 4 }),
+        ],
+        progress: progressOf({ steps, ...progress }),
+        routing,
+        ...change,
+      },
+      canary,
+    );
+
+  test('shows its step, its weight and the route that is applied', () => {
+    const { fields } = report(during({ heldSinceMs: 0 }));
+    expect(fields).toMatchObject({
+      phase: 'Progressing',
+      stable: { revision: 'churn-old', replicas: 4, ready: 4 },
+      canary: { revision: 'churn-new', replicas: 1, ready: 1, weight: 10 },
+      rollout: { step: '1/2', action: '@churn-new#1', holdUntil: '1970-01-01T00:05:00Z' },
+      route: { generation: 7, acknowledged: true },
+    });
+  });
+
+  test('is Paused while it waits for a person, and says why', () => {
+    const pause = { reason: 'Requested', message: 'pause was asked for', atMs: 0 } as const;
+    const scope = during({ heldSinceMs: 0, pause });
+    expect(shown(scope)).toMatchObject({ phase: 'Paused', Ready: 'False Requested', Progressing: 'False Requested' });
+    expect(report(scope).fields.rollout).toMatchObject({ paused: 'Requested' });
+  });
+
+  test('is RolledBack once the revision before has all of the traffic, and remembers which one failed and why', () => {
+    const failure = { reason: 'Unhealthy', message: 'errors 9% against 1%', atMs: 60_000 };
+    const back = new Map([['churn-old', 100]]);
+    const scope = during(
+      { stage: 'Returned', failure },
+      {
+        revisions: [
+          revisionOf('churn-new', { replicas: 0, ready: 0, current: 0 }),
+          revisionOf('churn-old', { replicas: 4, ready: 4 }),
+        ],
+        routing: { ...routing, weights: back },
+      },
+    );
+    expect(shown(scope)).toMatchObject({ phase: 'RolledBack', Available: 'True PodsReady', Ready: 'False Unhealthy' });
+    expect(report(scope).fields).toMatchObject({
+      stable: { revision: 'churn-old' },
+      failedRevision: {
+        revision: 'churn-new',
+        reason: 'Unhealthy',
+        message: 'errors 9% against 1%',
+        at: '1970-01-01T00:01:00Z',
+      },
+    });
+  });
+
+  test('is not available while clients come by routers of which none is ready', () => {
+    const acknowledgement = { isComplete: true, hasReadyRouter: false, waitsFor: undefined };
+    const scope = during(
+      { stage: 'Done', from: 'churn-old' },
+      { revisions: [revisionOf('churn-new', { replicas: 4, ready: 4 })], routing: { ...routing, acknowledgement } },
+    );
+    expect(shown(scope)).toMatchObject({ Available: 'False NoReadyRouter', Ready: 'False NoReadyRouter' });
   });
 });

@@ -1,15 +1,21 @@
 /** What is true of a ModelDeployment, from what one reconcile knows. Pure, and the only place that decides it. */
 import { PORTS } from '../../api/names.ts';
 import type { ModelDeploymentStatus, Phase } from '../../api/v1alpha1/model-deployment-status.ts';
+import type { Progress } from '../../rollout/progress.ts';
+import type { RolloutDecision } from '../../rollout/types.ts';
 import type { ConditionUpdate } from '../../runtime/conditions.ts';
 import { selectorText, serverSelector } from './children.ts';
 import type { DiagnosisKind } from './diagnose.ts';
 import type { Revision } from './revision.ts';
 import type { Scope } from './scope.ts';
+import { hasGrpc } from './services.ts';
 
-/** What stands between now and the wanted model having all of the traffic. `refused` and `failed` need a change. */
+/**
+ * What stands between now and the wanted model having all of the traffic. `refused` and `failed` need a change, `paused`
+ * a person; `rolledBack` has an earlier model serve instead.
+ */
 interface Obstacle {
-  readonly kind: 'refused' | DiagnosisKind;
+  readonly kind: 'refused' | 'paused' | 'rolledBack' | DiagnosisKind;
   readonly reason: string;
   readonly message: string;
 }
@@ -19,6 +25,10 @@ export interface Report {
   readonly fields: Omit<ModelDeploymentStatus, 'conditions'>;
   readonly conditions: readonly ConditionUpdate[];
 }
+
+/** What the API takes of a text. */
+const MAX_MESSAGE = 4096;
+const MAX_SENTENCE = 1024;
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 const pods = (count: number) => (count === 1 ? '1 pod' : `${count} pods`);
@@ -30,7 +40,7 @@ export function report(scope: Scope): Report {
 }
 
 function obstacleOf(scope: Scope): Obstacle | undefined {
-  const { refusal, model, diagnoses, target, plan, problem } = scope;
+  const { refusal, model, diagnoses, decision, problem } = scope;
   if (refusal !== undefined) return { kind: 'refused', ...refusal };
   if (problem !== undefined && !isComplete(scope)) {
     return problem.kind === 'failed' ? { ...problem, message: `${problem.message}${servesOn(scope)}` } : problem;
@@ -41,26 +51,45 @@ function obstacleOf(scope: Scope): Obstacle | undefined {
     const message = `a Job finds out the digest of ${model.uri}`;
     return diagnoses[0] ?? { kind: 'waiting', reason: 'ResolvingModel', message };
   }
-  if (plan === undefined || target === undefined) {
+  if (decision === undefined) {
     return diagnoses[0] ?? { kind: 'waiting', reason: 'Pending', message: 'nothing has been started yet' };
   }
-  if (plan.isComplete) return undefined;
-  const [first] = diagnoses;
-  if (first !== undefined && first.kind !== 'waiting') {
-    return first.kind === 'failed' ? { ...first, message: `${first.message}${servesOn(scope)}` } : first;
+  return obstacleOfRollout(scope, decision);
+}
+
+function obstacleOfRollout(scope: Scope, { report, progress }: RolloutDecision): Obstacle | undefined {
+  const { diagnoses, autoscalerFailure } = scope;
+  switch (report.outcome) {
+    case 'Complete':
+      return routerObstacle(scope);
+    case 'RolledBack':
+      return { kind: 'rolledBack', reason: progress.failure?.reason ?? 'RolledBack', message: report.message };
+    case 'Paused':
+      return { kind: 'paused', reason: progress.pause?.reason ?? 'Paused', message: report.message };
+    case 'Progressing': {
+      const [first] = diagnoses;
+      if (report.shortfall !== undefined) return { kind: 'capacity', ...report.shortfall };
+      if (first !== undefined && first.kind !== 'waiting') {
+        return first.kind === 'failed' ? { ...first, message: `${first.message}${servesOn(scope)}` } : first;
+      }
+      const why = first === undefined ? '' : ` (${first.message})`;
+      const unsteered = autoscalerFailure === undefined ? '' : `; ${autoscalerFailure}`;
+      return { kind: 'waiting', reason: 'RollingOut', message: `${report.message}${why}${unsteered}` };
+    }
   }
-  const readyTarget = target.existing?.ready ?? 0;
-  const remaining = sum(scope.old.map(({ replicas }) => replicas));
-  const left = remaining === 0 ? '' : `; ${pods(remaining)} of older revisions remain`;
-  const why = first === undefined ? '' : ` (${first.message})`;
-  const unsteered = scope.autoscalerFailure === undefined ? '' : `; ${scope.autoscalerFailure}`;
-  const message = `${readyTarget} of ${pods(plan.wanted)} of revision ${target.name} ready${why}${left}${unsteered}`;
-  return { kind: 'waiting', reason: 'RollingOut', message };
+}
+
+/** Clients that come by routers find nobody where none is ready. */
+function routerObstacle({ routing }: Scope): Obstacle | undefined {
+  const { splitter, lead, acknowledgement, routers } = routing;
+  if (splitter !== 'Router' || lead?.to !== 'routers' || acknowledgement?.hasReadyRouter !== false) return undefined;
+  const message = `no router of the namespace is ready (${routers.length} run), and clients come by them`;
+  return { kind: 'waiting', reason: 'NoReadyRouter', message };
 }
 
 /** The wanted model has all of the traffic: what goes wrong beside it takes nothing of that away. */
-function isComplete({ plan, model }: Scope): boolean {
-  return plan?.isComplete === true && model.kind === 'resolved';
+function isComplete({ decision, model }: Scope): boolean {
+  return decision?.report.outcome === 'Complete' && model.kind === 'resolved';
 }
 
 /** That users are served all the same, where they are. */
@@ -70,31 +99,47 @@ function servesOn({ revisions, target }: Scope): string {
   return serving === undefined ? '' : `; revision ${serving.name} serves on with ${pods(serving.ready)}`;
 }
 
-function phaseOf({ target, old }: Scope, obstacle: Obstacle | undefined, ready: number): Phase {
-  if (obstacle === undefined) return 'Ready';
-  if (obstacle.kind === 'refused') return 'Failed';
-  // Where the wanted model serves already and only some of its pods fail, it is not the deployment that failed.
-  const isServedAlone =
-    (target?.existing?.ready ?? 0) > 0 && target?.model !== undefined && old.every((each) => each.ready === 0);
-  if (obstacle.kind === 'failed' && !isServedAlone) return 'Failed';
-  return ready > 0 ? 'Progressing' : 'Pending';
+function phaseOf({ target, old, decision }: Scope, obstacle: Obstacle | undefined, ready: number): Phase {
+  switch (obstacle?.kind) {
+    case undefined:
+      return 'Ready';
+    case 'refused':
+      return 'Failed';
+    case 'paused':
+      return 'Paused';
+    case 'rolledBack':
+      return 'RolledBack';
+    case 'failed': {
+      // Where the wanted model serves already and only some of its pods fail, it is not the deployment that failed.
+      const isServedAlone =
+        (target?.existing?.ready ?? 0) > 0 && target?.model !== undefined && old.every((each) => each.ready === 0);
+      // A rollout by steps is taken back where it fails, which needs nobody.
+      const isStepping = decision?.report.step !== undefined;
+      if (!isServedAlone && !isStepping) return 'Failed';
+      return ready > 0 ? 'Progressing' : 'Pending';
+    }
+    default:
+      return ready > 0 ? 'Progressing' : 'Pending';
+  }
 }
 
 function fieldsOf(scope: Scope, obstacle: Obstacle | undefined, ready: number): Report['fields'] {
-  const { object, owner, revisions, model } = scope;
+  const { object, owner, revisions, model, decision, target } = scope;
   const { generation } = object.metadata;
   const resolved = model.kind === 'resolved' ? model.model : undefined;
   const planned = sum(revisions.map((revision) => plannedReplicas(scope, revision)));
   const missing =
-    scope.target !== undefined && scope.target.existing === undefined ? (scope.plan?.counts.target ?? 0) : 0;
+    target !== undefined && target.existing === undefined ? (decision?.replicas.get(target.name) ?? 0) : 0;
   const host = `${owner.name}.${owner.namespace}.svc`;
   return {
     ...(generation !== undefined && { observedGeneration: generation }),
     phase: phaseOf(scope, obstacle, ready),
-    address: { http: `http://${host}`, ...(hasGrpc(scope) && { grpc: `${host}:${PORTS.grpc.service}` }) },
+    address: { http: `http://${host}`, ...(hasGrpc(object.spec) && { grpc: `${host}:${PORTS.grpc.service}` }) },
     ...(resolved && { model: resolved }),
     ...revisionsOf(scope),
-    ...(obstacle && { rollout: { message: obstacle.message } }),
+    ...rolloutOf(scope, obstacle),
+    ...routeOf(scope),
+    ...memoryOf(decision?.progress ?? scope.progress),
     replicas: sum(revisions.map(({ current }) => current)),
     readyReplicas: ready,
     selector: selectorText(serverSelector(owner)),
@@ -102,14 +147,61 @@ function fieldsOf(scope: Scope, obstacle: Obstacle | undefined, ready: number): 
   };
 }
 
-function hasGrpc({ object }: Scope): boolean {
-  const declared = object.spec.runtime?.container;
-  return declared === undefined || declared.ports.grpc !== undefined;
+const isoTime = (ms: number) => new Date(Math.floor(ms / 1000) * 1000).toISOString().replace('.000Z', 'Z');
+
+/** Absent when the wanted model has all of the traffic. */
+function rolloutOf({ decision, judged }: Scope, obstacle: Obstacle | undefined): Pick<Report['fields'], 'rollout'> {
+  if (obstacle === undefined) return {};
+  const { report, analyse, progress } = decision ?? {};
+  const analysed = analyse !== undefined || progress?.pause !== undefined ? judged : undefined;
+  return {
+    rollout: {
+      ...(report?.step && { step: report.step }),
+      ...(report && report.outcome !== 'Complete' && { action: report.actionTarget }),
+      ...(analysed && { verdict: analysed.verdict.kind }),
+      message: obstacle.message.slice(0, MAX_MESSAGE),
+      ...(progress?.pause && { paused: progress.pause.reason }),
+      ...(report?.holdUntilMs !== undefined && { holdUntil: isoTime(report.holdUntilMs) }),
+      ...(analysed && analysed.metrics.length > 0 && { metrics: [...analysed.metrics] }),
+    },
+  };
 }
 
-function plannedReplicas({ plan, target }: Scope, revision: Revision): number {
-  if (plan === undefined) return revision.replicas;
-  return revision.name === target?.name ? plan.counts.target : (plan.counts.old.get(revision.name) ?? 0);
+function routeOf({ routing }: Scope): Pick<Report['fields'], 'route'> {
+  const { splitter, route, acknowledgement } = routing;
+  if (splitter === 'None' || route === undefined) return {};
+  const message = acknowledgement?.waitsFor?.slice(0, MAX_SENTENCE);
+  const acknowledged = acknowledgement?.isComplete === true;
+  return { route: { generation: route.generation, acknowledged, ...(message && { message }) } };
+}
+
+function memoryOf(progress: Progress | undefined): Pick<Report['fields'], 'failedRevision' | 'lastHandledAction'> {
+  const { failure, lastAction, target = '', stage } = progress ?? {};
+  const isTakenBack = stage === 'Returning' || stage === 'Returned';
+  return {
+    ...(failure &&
+      isTakenBack && {
+        failedRevision: {
+          revision: target,
+          reason: failure.reason,
+          message: failure.message,
+          at: isoTime(failure.atMs),
+        },
+      }),
+    ...(lastAction && {
+      lastHandledAction: {
+        action: lastAction.action,
+        ...(lastAction.by && { by: lastAction.by }),
+        at: isoTime(lastAction.atMs),
+        result: lastAction.result,
+        message: lastAction.message,
+      },
+    }),
+  };
+}
+
+function plannedReplicas({ decision }: Scope, revision: Revision): number {
+  return decision === undefined ? revision.replicas : (decision.replicas.get(revision.name) ?? 0);
 }
 
 function modelInWords({ object, model }: Scope): string {
@@ -119,28 +211,28 @@ function modelInWords({ object, model }: Scope): string {
   return uri.split('/').findLast((part) => part !== '') ?? uri;
 }
 
-/** The revision that had the traffic before stays the stable one until the wanted one has all of it. */
 function revisionsOf(scope: Scope): Pick<Report['fields'], 'stable' | 'canary'> {
-  const { object, revisions, target, plan } = scope;
+  const { revisions, decision, routing } = scope;
   const serving = revisions.filter((revision) => revision.replicas > 0 || revision.ready > 0);
-  const wanted = target?.existing;
-  const before = serving.find(({ name }) => name === object.status?.stable?.revision);
+  // Before anything is decided, whoever serves most is what clients get.
   const busiest = serving.reduce<Revision | undefined>(
     (most, each) => (most && most.ready >= each.ready ? most : each),
     undefined,
   );
-  const stable = plan?.isComplete === true ? wanted : (before ?? busiest ?? wanted);
+  const named = (name: string | undefined) => revisions.find((revision) => revision.name === name);
+  const stable = decision === undefined ? busiest : named(decision.report.stable);
+  const canary = named(decision?.report.canary);
   const counts = (revision: Revision) => ({
     revision: revision.name,
     ...(revision.model?.version && { version: revision.model.version }),
     replicas: plannedReplicas(scope, revision),
     ready: revision.ready,
   });
-  const canary = wanted === undefined || wanted === stable ? undefined : wanted;
+  // Where nothing splits there is no weight: every pod that is ready has an equal share.
+  const weight = routing.splitter === 'None' || canary === undefined ? undefined : routing.weights.get(canary.name);
   return {
     ...(stable && { stable: counts(stable) }),
-    // No weight: Rolling and Recreate split nothing; every pod that is ready has an equal share.
-    ...(canary && { canary: counts(canary) }),
+    ...(canary && { canary: { ...counts(canary), ...(routing.splitter !== 'None' && { weight: weight ?? 0 }) } }),
   };
 }
 
@@ -179,21 +271,24 @@ function verified({ target, diagnoses }: Scope, obstacle: Obstacle | undefined):
   return condition('Verified', undefined, reason, 'no pod has checked the digest of the wanted model yet');
 }
 
-function capacityAvailable({ diagnoses, model, plan, problem }: Scope): ConditionUpdate {
+function capacityAvailable({ diagnoses, model, decision, problem }: Scope): ConditionUpdate {
   const all = [
     ...(problem ? [problem] : []),
     ...diagnoses,
     ...(model.kind === 'resolving' && model.why ? [model.why] : []),
   ];
-  const missing = all.find(({ kind }) => kind === 'capacity');
+  const missing = all.find(({ kind }) => kind === 'capacity') ?? decision?.report.shortfall;
   if (missing !== undefined) return condition('CapacityAvailable', false, missing.reason, missing.message);
-  if (plan === undefined) return condition('CapacityAvailable', undefined, 'NoPods', 'no pod has been asked for yet');
+  if (decision === undefined)
+    return condition('CapacityAvailable', undefined, 'NoPods', 'no pod has been asked for yet');
   return condition('CapacityAvailable', true, 'Sufficient', 'no pod waits for room');
 }
 
-function available({ plan }: Scope, obstacle: Obstacle | undefined, ready: number): ConditionUpdate {
+function available(scope: Scope, obstacle: Obstacle | undefined, ready: number): ConditionUpdate {
+  const unreachable = routerObstacle(scope);
+  if (unreachable !== undefined) return condition('Available', false, unreachable.reason, unreachable.message);
   if (ready > 0) return condition('Available', true, 'PodsReady', 'ready pods serve');
-  if (plan?.wanted === 0) return condition('Available', false, 'ScaledToZero', 'spec.replicas is 0');
+  if (wantsNone(scope)) return condition('Available', false, 'ScaledToZero', 'spec.replicas is 0');
   return condition('Available', false, obstacle?.reason ?? 'NoReadyPods', obstacle?.message ?? 'no pod is ready');
 }
 
@@ -203,17 +298,22 @@ function progressing(obstacle: Obstacle | undefined): ConditionUpdate {
   return condition('Progressing', goesOn, obstacle.reason, obstacle.message);
 }
 
-function isReady({ target, plan, model, autoscalerFailure }: Scope, obstacle: Obstacle | undefined): ConditionUpdate {
+function isReady(scope: Scope, obstacle: Obstacle | undefined): ConditionUpdate {
+  const { target, model, autoscalerFailure } = scope;
   if (obstacle !== undefined) return condition('Ready', false, obstacle.reason, obstacle.message);
   if (model.kind === 'resolved' && model.gone !== undefined) {
     const pinned = `the pinned sha256 ${model.model.sha256} serves on`;
     return condition('Ready', true, 'ModelGone', `${model.gone}; ${pinned}`);
   }
-  if (plan?.wanted === 0) return condition('Ready', true, 'ScaledToZero', 'no pod is wanted: spec.replicas is 0');
+  if (wantsNone(scope)) return condition('Ready', true, 'ScaledToZero', 'no pod is wanted: spec.replicas is 0');
   const serving = `revision ${target?.name ?? ''} has all of the traffic`;
   // What serves goes on serving; that it no longer follows the load is for a person to know.
   if (autoscalerFailure !== undefined) {
     return condition('Ready', true, 'AutoscalerFailing', `${serving}; ${autoscalerFailure}`);
   }
   return condition('Ready', true, 'Serving', serving);
+}
+
+function wantsNone({ decision }: Scope): boolean {
+  return decision?.report.wanted === 0;
 }

@@ -6,12 +6,15 @@ import { loadKubeConfig } from '../../runtime/kube-config.ts';
 import { type ApiCall, KubeTransport } from '../../runtime/kube-transport.ts';
 import { Manager } from '../../runtime/manager.ts';
 import { OperatorMetrics } from '../../telemetry/operator-metrics.ts';
+import type { FetchCounts } from '../modeldeployment/counts/reader.ts';
 import { controllers } from '../registry.ts';
 
 export interface OperatorOptions {
   readonly namespace: string;
   readonly serverImage?: string;
   readonly clock?: Clock;
+  /** What routers and servers count; none can be read where it is left out. */
+  readonly fetchCounts?: FetchCounts;
 }
 
 /** The operator's controllers in this process, with an account of every call that they make. */
@@ -24,6 +27,7 @@ export class OperatorUnderTest {
 
   constructor(kubeconfig: string, options: OperatorOptions) {
     const { namespace, serverImage = 'example.com/fairlead:1', clock = systemClock } = options;
+    const { fetchCounts = () => Promise.reject(new Error('no counts are played')) } = options;
     this.#transport = new KubeTransport(loadKubeConfig({ kubeconfig }), {
       clock: systemClock,
       onCall: (call) => this.#calls.push(call),
@@ -34,7 +38,22 @@ export class OperatorUnderTest {
       random: Math.random,
       logger: createLogger({ silent: true }),
       metrics: new OperatorMetrics(),
-      controllers: controllers({ serverImage, serverImageCuda: `${serverImage}-cuda`, workers: 8 }),
+      controllers: controllers({
+        serverImage,
+        serverImageCuda: `${serverImage}-cuda`,
+        routers: {
+          image: serverImage,
+          role: { kind: 'ClusterRole', name: 'fairlead-router' },
+          minReplicas: 2,
+          maxReplicas: 4,
+          cpu: '100m',
+          memory: '128Mi',
+        },
+        workers: 8,
+        clock,
+        fetchCounts,
+        runQuery: () => Promise.reject(new Error('no query is played')),
+      }),
       namespaces: [namespace],
       identity: `test-${randomBytes(4).toString('hex')}`,
       reportingController: 'fairlead.dev/operator',

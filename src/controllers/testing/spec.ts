@@ -32,6 +32,8 @@ export function revisionOf(name: string, change: Partial<Revision> = {}): Revisi
     source: undefined,
     runtimeImage: undefined,
     templateHash: undefined,
+    progress: undefined,
+    analysis: undefined,
     replicas: 3,
     ready: 3,
     current: change.replicas ?? 3,

@@ -1,16 +1,19 @@
 import { objectKey } from '../../../runtime/types.ts';
 import { SERVICE_ACCOUNTS, SERVICES } from '../../resources.ts';
 import { refusal } from '../acceptance.ts';
-import { desiredService, desiredServiceAccount } from '../desired.ts';
+import { desiredServiceAccount } from '../desired.ts';
+import { gatewayRefusal } from '../gateway/refusal.ts';
+import { desiredService } from '../services.ts';
 import type { Phase } from './phase.ts';
 
 /** Refuses what the schema could not, and makes sure of the names that pods and clients depend on. */
 export const accept: Phase = async (scope, context) => {
   const { object, owner } = scope;
-  scope.refusal = refusal(object);
+  scope.refusal = refusal(object) ?? gatewayRefusal(object.spec, (resource) => context.cache.isInstalled(resource));
   if (scope.refusal !== undefined) return 'stop';
   const account = desiredServiceAccount(owner, object.spec);
-  const service = context.apply(SERVICES, desiredService(owner, object.spec));
+  // Where it leads is for later; that it is there is not.
+  const service = context.apply(SERVICES, desiredService(owner, object.spec, scope.routing.lead ?? { to: 'servers' }));
   await Promise.all([service, account && context.apply(SERVICE_ACCOUNTS, account)]);
   if (account === undefined) {
     const name = object.spec.pod?.serviceAccountName ?? '';

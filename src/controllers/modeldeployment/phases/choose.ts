@@ -1,14 +1,20 @@
-import type { Pod } from '../../resources.ts';
+import type { V1PodTemplateSpec } from '@kubernetes/client-node';
+import { type PodDemand, podDemand } from '../../../capacity/pod-demand.ts';
+import type { CapacityAdvice } from '../../../capacity/types.ts';
+import { decide } from '../../../rollout/decide.ts';
+import type { RolloutDecision, RolloutSnapshot } from '../../../rollout/types.ts';
+import { DEPLOYMENTS } from '../../resources.ts';
 import { sizeRefusal } from '../acceptance.ts';
+import { judgeStep } from '../analysis/judge.ts';
 import { AUTOSCALER_GRACE_MS, autoscalerFailure, diagnose } from '../diagnose.ts';
-import { planReplicas } from '../plan.ts';
 import { type Revision, revisionName } from '../revision.ts';
 import { lookAgain, type Scope, type Target } from '../scope.ts';
-import { CONFIG_VARIABLE, servingConfig, variableText } from '../server-pod.ts';
-import type { Phase } from './phase.ts';
+import { CONFIG_VARIABLE, serverPodTemplate, servingConfig, variableText } from '../server-pod.ts';
+import { snapshotOf } from '../snapshot.ts';
+import type { Phase, PhaseContext } from './phase.ts';
 
-/** Decides which revision is to have the traffic and how many replicas each is to have next; reads and writes nothing. */
-export const choose: Phase = async (scope) => {
+/** Decides which revision is to have the traffic, and how far that goes now; writes nothing. */
+export const choose: Phase = async (scope, context) => {
   const { object, owner, revisions, model } = scope;
   if (model.kind === 'resolved' && object.spec.runtime?.container === undefined) {
     const config = servingConfig({ owner, spec: object.spec, model: model.model });
@@ -17,23 +23,58 @@ export const choose: Phase = async (scope) => {
   }
   const target = targetOf(scope);
   if (target === undefined) return 'stop';
-  const old = revisions.filter(({ name }) => name !== target.name);
-  const plan = planReplicas({
-    spec: object.spec,
-    target: target.existing,
-    old,
-    leftPods: leftPods(scope, target),
-  });
   scope.target = target;
-  scope.old = old;
-  scope.plan = plan;
+  scope.old = revisions.filter(({ name }) => name !== target.name);
+  scope.analysis = context.analyses.recordOf(context.key, revisions);
+  scope.judged = scope.analysis && judgeStep(scope.analysis, object.spec);
+
+  const snapshot = snapshotOf(scope, target);
+  const asked = decide(snapshot);
+  const advice = await adviceOn(asked, snapshot, scope, context);
+  const decision = advice === undefined ? asked : decide({ ...snapshot, advice });
+  scope.decision = decision;
+  if (decision.lookAgainAtMs !== undefined) lookAgain(scope, decision.lookAgainAtMs);
+
   const pods = scope.pods.get(target.name) ?? [];
-  scope.diagnoses = [...scope.diagnoses, ...diagnose(target.existing?.deployment, pods, plan.counts.target)];
-  scope.autoscalerFailure = lastingFailure(scope, target);
+  const planned = decision.replicas.get(target.name) ?? 0;
+  scope.diagnoses = [...scope.diagnoses, ...diagnose(target.existing?.deployment, pods, planned)];
+  scope.autoscalerFailure = lastingAutoscalerFailure(scope, target);
   return 'continue';
 };
 
-function lastingFailure(scope: Scope, { existing }: Target): string | undefined {
+async function adviceOn(
+  decision: RolloutDecision,
+  snapshot: RolloutSnapshot,
+  scope: Scope,
+  context: PhaseContext,
+): Promise<CapacityAdvice | undefined> {
+  const { claim } = decision;
+  if (claim === undefined) {
+    context.planner.forget(context.key);
+    return undefined;
+  }
+  const pod = await demandOf(claim.revision, scope, context);
+  return pod && (await context.planner.advise(context, { snapshot, decision, pods: scope.pods, pod }));
+}
+
+/** What one pod of a revision takes: of the wanted one as the spec says it, of an older one as it was made. */
+async function demandOf(
+  revision: string,
+  { target, owner, object }: Scope,
+  { client, images, signal }: PhaseContext,
+): Promise<PodDemand | undefined> {
+  if (revision === target?.name && target.model !== undefined) {
+    const input = { owner, spec: object.spec, revision, model: target.model, image: images.cpu };
+    const { spec } = serverPodTemplate(input);
+    return spec && podDemand(spec);
+  }
+  const { spec } = await client.get(DEPLOYMENTS, { namespace: owner.namespace, name: revision }, signal);
+  // As the API server has it, with everything that the cache leaves out.
+  const template = spec?.template as V1PodTemplateSpec | undefined;
+  return template?.spec && podDemand(template.spec);
+}
+
+function lastingAutoscalerFailure(scope: Scope, { existing }: Target): string | undefined {
   const failure = autoscalerFailure(existing?.autoscaler?.status?.conditions);
   if (failure === undefined) return undefined;
   const lastsAtMs = failure.sinceMs + AUTOSCALER_GRACE_MS;
@@ -42,13 +83,13 @@ function lastingFailure(scope: Scope, { existing }: Target): string | undefined 
   return undefined;
 }
 
-function targetOf({ object, owner, revisions, model }: Scope): Target | undefined {
+function targetOf({ object, owner, revisions, model, progress }: Scope): Target | undefined {
   if (model.kind === 'resolved') {
     const name = revisionName(owner.name, object.spec, model.model);
     return { name, existing: revisions.find((revision) => revision.name === name), model: model.model };
   }
-  const serving = servingRevision(revisions);
-  return serving && { name: serving.name, existing: serving, model: undefined };
+  const kept = revisions.find(({ name }) => name === progress?.target) ?? servingRevision(revisions);
+  return kept && { name: kept.name, existing: kept, model: undefined };
 }
 
 /** The revision with the most ready pods, the newest where several have as many; undefined when none has replicas. */
@@ -59,16 +100,4 @@ export function servingRevision(revisions: readonly Revision[]): Revision | unde
       (most, each) => (most === undefined || each.ready > most.ready ? each : most),
       undefined,
     );
-}
-
-/** `leftPods` of the plan; pods that have ended use nothing any more. */
-export function leftPods({ pods, revisions }: Pick<Scope, 'pods' | 'revisions'>, { name, existing }: Target): number {
-  const isLeft = (revision: string) => revision !== name || existing?.replicas === 0;
-  const uses = ({ status }: Pod) => status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
-  const seen = [...pods].filter(([revision]) => isLeft(revision)).flatMap(([, of]) => of.filter(uses)).length;
-  // The Deployment may tell of pods that have not been seen yet.
-  return Math.max(
-    seen,
-    revisions.filter((revision) => isLeft(revision.name)).reduce((total, { current }) => total + current, 0),
-  );
 }

@@ -1,10 +1,16 @@
 import type { ReconcileContext } from '../../../runtime/reconcile-context.ts';
+import type { AnalysisBook } from '../analysis/book.ts';
+import type { Planner } from '../capacity/planner.ts';
+import type { PortBook } from '../routing/ports.ts';
 import type { Scope } from '../scope.ts';
 import type { RuntimeImages } from '../types.ts';
 
-/** What a phase may use: the runtime's context for this reconcile, and what the operator was started with. */
+/** What a phase may use: the runtime's context for this reconcile, and what the operator was started with and remembers. */
 export interface PhaseContext extends ReconcileContext {
   readonly images: RuntimeImages;
+  readonly ports: PortBook;
+  readonly analyses: AnalysisBook;
+  readonly planner: Planner;
 }
 
 /**

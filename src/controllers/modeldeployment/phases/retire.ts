@@ -1,31 +1,55 @@
+import { LABELS } from '../../../api/names.ts';
 import { identityOf } from '../../../runtime/prune.ts';
 import type { ObjectIdentity, ReconcileContext } from '../../../runtime/reconcile-context.ts';
 import type { KubeObject, Resource } from '../../../runtime/types.ts';
-import { DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, SERVICE_ACCOUNTS } from '../../resources.ts';
+import { DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, SERVICE_ACCOUNTS, SERVICES } from '../../resources.ts';
 import { desiredDisruptionBudget } from '../desired.ts';
-import { surplusRevisions } from '../plan.ts';
-import type { Phase } from './phase.ts';
+import type { Scope } from '../scope.ts';
+import type { Phase, PhaseContext } from './phase.ts';
 
 /** Keeps the disruption budget to the count, and removes what nothing needs any more. */
 export const retire: Phase = async (scope, context) => {
-  const { object, owner, plan } = scope;
+  const { object, owner, decision } = scope;
   const { autoscaling, replicas = 1, pod } = object.spec;
   const budget = desiredDisruptionBudget(owner, autoscaling?.minReplicas ?? replicas);
   if (budget !== undefined) await context.apply(DISRUPTION_BUDGETS, budget);
   await pruneBut(context, object, DISRUPTION_BUDGETS, budget === undefined ? [] : [owner.name]);
 
   // Pods of an older revision may still run under the account that was made for them.
-  const needsAccount = pod?.serviceAccountName === undefined || plan?.isComplete !== true;
+  const needsAccount = pod?.serviceAccountName === undefined || decision?.report.outcome !== 'Complete';
   await pruneBut(context, object, SERVICE_ACCOUNTS, needsAccount ? [owner.name] : []);
 
   // A digest that a Job found out is safe once it is written on the Deployment of its revision.
   if (scope.model.kind === 'resolved') await context.prune(object, [JOBS], new Set());
 
-  const surplus = new Set(surplusRevisions(scope.old).map(({ name }) => name));
-  const kept = scope.revisions.map(({ name }) => name).filter((name) => !surplus.has(name));
-  if (surplus.size > 0) await pruneBut(context, object, DEPLOYMENTS, [...kept, scope.target?.name ?? '']);
+  const kept = keptRevisions(scope);
+  if (kept.length < scope.revisions.length) await pruneBut(context, object, DEPLOYMENTS, kept);
+  await pruneServices(scope, context, kept);
   return 'continue';
 };
+
+/** Old revisions kept without pods, so that a return to one needs no new resolution and is the same bytes and image. */
+const KEPT_REVISIONS = 2;
+
+/** Beside those with pods and the newest few without: the one whose objects remember, and the one that it came from. */
+function keptRevisions({ revisions, old, target, progress, decision }: Scope): readonly string[] {
+  const { target: remembering, from } = decision?.progress ?? progress ?? {};
+  const idle = old.filter(({ replicas, current }) => replicas === 0 && current === 0);
+  const surplus = new Set(idle.slice(KEPT_REVISIONS).map(({ name }) => name));
+  const isKept = (name: string) => name === target?.name || name === remembering || name === from || !surplus.has(name);
+  return revisions.map(({ name }) => name).filter(isKept);
+}
+
+/** A revision's headless Service goes with it. */
+async function pruneServices({ object, target }: Scope, context: PhaseContext, kept: readonly string[]): Promise<void> {
+  const keep = new Set([...kept, target?.name]);
+  const services = context.cache.ownedBy(SERVICES, object.metadata.uid ?? '');
+  const others = services.filter(({ metadata: { labels, name } }) => {
+    const revision = labels?.[LABELS.revision];
+    return revision === undefined || keep.has(name);
+  });
+  await context.prune(object, [SERVICES], new Set(others.map((each) => identityOf(SERVICES, each))));
+}
 
 async function pruneBut(
   context: ReconcileContext,

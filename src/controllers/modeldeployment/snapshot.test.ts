@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import type { Pod } from '../../resources.ts';
-import { revisionOf, specOf } from '../../testing/spec.ts';
-import { planReplicas } from '../plan.ts';
-import type { Revision } from '../revision.ts';
-import { leftPods } from './choose.ts';
+import type { Pod } from '../resources.ts';
+import { revisionOf } from '../testing/spec.ts';
+import type { Revision } from './revision.ts';
+import { leftPods } from './snapshot.ts';
 
 const model = { uri: 's3://models/churn/', sha256: 'a'.repeat(64) };
 const pod = (phase = 'Running', metadata: Partial<Pod['metadata']> = {}): Pod => ({
@@ -35,24 +34,5 @@ describe('pods that Recreate waits for', () => {
   test('are those that only the Deployment tells of yet', () => {
     const target = revisionOf('a', { replicas: 0, ready: 0, current: 2 });
     expect(leftPods({ pods: new Map(), revisions: [target] }, { name: 'a', existing: target, model })).toBe(2);
-  });
-});
-
-describe('Recreate does not start a revision while pods of its earlier turn end', () => {
-  const autoscaling = { autoscaling: { minReplicas: 2, maxReplicas: 4 } };
-  const plan = (spec: object, old: Revision[], left: number) =>
-    planReplicas({
-      spec: specOf({ model, rollout: { strategy: 'Recreate' }, ...spec }),
-      target: idle('a'),
-      old,
-      leftPods: left,
-    }).counts.target;
-  test.each([
-    ['after A to B to A', { replicas: 1 }, [idle('b')], 1],
-    ['after 1 to 0 to 1', { replicas: 1 }, [], 1],
-    ['after A to B to A with an autoscaler', autoscaling, [idle('b')], 2],
-  ])('%s', (_rule, spec, old, count) => {
-    expect(plan(spec, old, 1)).toBe(0);
-    expect(plan(spec, old, 0)).toBe(count);
   });
 });

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { FieldSet } from '../../../runtime/types.ts';
 import type { Deployment } from '../../resources.ts';
-import { appliedReplicas } from './apply.ts';
+import { appliedReplicas } from './grow.ts';
 
 const deployment = (owned: FieldSet): Deployment => ({
   apiVersion: 'apps/v1',

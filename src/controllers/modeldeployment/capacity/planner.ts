@@ -1,0 +1,83 @@
+import { advise } from '../../../capacity/advise.ts';
+import type { PodDemand } from '../../../capacity/pod-demand.ts';
+import type { CapacityAdvice, CapacityClaim } from '../../../capacity/types.ts';
+import type { RolloutDecision, RolloutSnapshot } from '../../../rollout/types.ts';
+import type { ReconcileContext } from '../../../runtime/reconcile-context.ts';
+import { type ObjectKey, parseKey } from '../../../runtime/types.ts';
+import type { Pod } from '../../resources.ts';
+import { ClusterReader } from './cluster-reader.ts';
+
+export interface PlanInput {
+  readonly snapshot: RolloutSnapshot;
+  /** Decided without advice: it holds the claim. */
+  readonly decision: RolloutDecision;
+  /** Server pods by revision. */
+  readonly pods: ReadonlyMap<string, readonly Pod[]>;
+  /** The pod that the claim is about. */
+  readonly pod: PodDemand;
+}
+
+/**
+ * Answers what rollouts ask about room, with all of their claims in view: every rollout that wants pods has one here,
+ * from its last reconcile.
+ */
+export class Planner {
+  readonly #claims = new Map<ObjectKey, CapacityClaim>();
+  readonly #cluster = new ClusterReader();
+
+  async advise(
+    { key, client, signal, now }: Pick<ReconcileContext, 'key' | 'client' | 'signal' | 'now'>,
+    input: PlanInput,
+  ): Promise<CapacityAdvice | undefined> {
+    const claim = claimOf(key, input);
+    if (claim === undefined) return undefined;
+    this.#claims.set(key, claim);
+    const claims = [...this.#claims.values()];
+    const namespaces = [...new Set([...this.#claims.keys()].map((each) => parseKey(each).namespace ?? ''))];
+    const nowMs = now();
+    const cluster = await this.#cluster.read(client, namespaces, needsCounting(claim), nowMs, signal);
+    return advise(cluster, claims, nowMs).get(key);
+  }
+
+  /** The rollout wants nothing more. */
+  forget(key: ObjectKey): void {
+    this.#claims.delete(key);
+  }
+}
+
+/**
+ * Whether nodes are looked at before a pod is asked for. Where it wants nothing that is scarce, and none of its kind waits,
+ * the scheduler finds out more cheaply.
+ */
+function needsCounting({ pod, pending, mode, isSwapping }: CapacityClaim): boolean {
+  const wantsDevice = [...pod.requests.keys()].some((resource) => resource.includes('/'));
+  return wantsDevice || pending !== undefined || mode === 'Swap' || isSwapping;
+}
+
+/** A claim of the engine in the planner's words; undefined where the decision has none. Pure. */
+export function claimOf(rollout: ObjectKey, { snapshot, decision, pods, pod }: PlanInput): CapacityClaim | undefined {
+  const { claim, report } = decision;
+  if (claim === undefined) return undefined;
+  const own = snapshot.revisions.find(({ name }) => name === claim.revision);
+  const asked = snapshot.revisions.reduce((sum, { replicas }) => sum + replicas, 0);
+  const unplaced = own === undefined ? 0 : Math.max(0, own.replicas - own.onNode);
+  const donated = claim.donors.flatMap((revision) => pods.get(revision) ?? []);
+  const isEnding = ({ metadata }: Pod) => metadata.deletionTimestamp !== undefined;
+  const { capacityMode, provisionTimeoutMs } = snapshot.rollout;
+  return {
+    rollout,
+    startedAtMs: claim.startedAtMs,
+    mode: capacityMode,
+    provisionTimeoutMs,
+    pod,
+    wanted: claim.wanted,
+    pending: own?.pending,
+    removable: claim.removable,
+    vacant: report.wanted - (asked - unplaced),
+    starting: own === undefined ? 0 : Math.max(0, own.onNode - own.ready),
+    ending: donated.filter(isEnding).length,
+    oldPods: donated.filter((each) => !isEnding(each)).map(({ metadata }) => metadata.name),
+    isAllOrNothing: snapshot.rollout.strategy === 'BlueGreen',
+    isSwapping: claim.isSwapping,
+  };
+}

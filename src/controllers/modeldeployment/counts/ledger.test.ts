@@ -1,0 +1,88 @@
+import { expect, test } from 'vitest';
+import { type CountsSnapshot, LATENCY_BOUNDS_SECONDS, type RevisionCounts } from '../../../api/counts.ts';
+import { CountsLedger, type InstanceInterval } from './ledger.ts';
+import type { CountsReading } from './reader.ts';
+
+const counted = (requests: number, errors = 0): RevisionCounts => ({
+  requests,
+  errors,
+  latency: { buckets: [requests - errors, ...LATENCY_BOUNDS_SECONDS.map(() => 0)], sumSeconds: requests / 100 },
+});
+
+const snapshot = (instance: string, requests: number): CountsSnapshot => ({
+  instance,
+  inFlight: 0,
+  revisions: { churn: { 'churn-1': counted(requests) }, other: { 'other-1': counted(9) } },
+});
+
+const source = (uid: string) => ({ uid, name: uid, address: '127.0.0.1' });
+const told = (uid: string, instance: string, requests: number): CountsReading => ({
+  source: source(uid),
+  snapshot: snapshot(instance, requests),
+});
+const silent = (uid: string): CountsReading => ({ source: source(uid), failure: 'no answer' });
+const requestsIn = (intervals: readonly InstanceInterval[]) =>
+  intervals.map(({ instance, revisions }) => [instance, revisions['churn-1']?.requests]);
+
+/** What each reading after the first one tells as counted since the one before. */
+const cases: { rule: string; readings: CountsReading[][]; expected: (readonly unknown[])[][] }[] = [
+  {
+    rule: 'the first reading counts for nothing: it is what later ones are compared with',
+    readings: [[told('a', 'a1', 50)], [told('a', 'a1', 60)]],
+    expected: [[], [['a1', 10]]],
+  },
+  {
+    rule: 'a process that was started again begins at 0',
+    readings: [[told('a', 'a1', 50)], [told('a', 'a2', 4)]],
+    expected: [[], [['a2', 4]]],
+  },
+  {
+    rule: 'a pod that came since began at 0',
+    readings: [[told('a', 'a1', 50)], [told('a', 'a1', 51), told('b', 'b1', 7)]],
+    expected: [
+      [],
+      [
+        ['a1', 1],
+        ['b1', 7],
+      ],
+    ],
+  },
+  {
+    rule: 'what a pod did not tell once is in its next interval',
+    readings: [[told('a', 'a1', 50)], [silent('a')], [told('a', 'a1', 90)]],
+    expected: [[], [], [['a1', 40]]],
+  },
+  {
+    rule: 'what a pod counted before it could be read for the first time is of unknown age and left out',
+    readings: [[silent('a')], [told('a', 'a1', 1000)], [told('a', 'a1', 1003)]],
+    expected: [[], [], [['a1', 3]]],
+  },
+];
+
+test.each(cases)('$rule', ({ readings, expected }) => {
+  const ledger = new CountsLedger('churn');
+  expect(readings.map((reading) => requestsIn(ledger.take(reading)))).toEqual(expected);
+});
+
+test('the last counts of a process that stopped are taken in once, also when what told them has gone since', () => {
+  const ledger = new CountsLedger('churn');
+  ledger.take([told('a', 'a1', 50), told('b', 'b1', 5)]);
+  const last = { uid: 'a', snapshot: snapshot('a1', 58) };
+  ledger.hold([last]);
+  ledger.hold([]);
+  expect(requestsIn(ledger.take([told('b', 'b1', 6)]))).toEqual([
+    ['b1', 1],
+    ['a1', 8],
+  ]);
+  expect(requestsIn(ledger.take([told('b', 'b1', 6)]))).toEqual([['b1', 0]]);
+});
+
+test('the last counts are not taken in again while they are still told', () => {
+  const ledger = new CountsLedger('churn');
+  ledger.take([told('a', 'a1', 50)]);
+  const last = [{ uid: 'a', snapshot: snapshot('a1', 58) }];
+  ledger.hold(last);
+  expect(requestsIn(ledger.take([]))).toEqual([['a1', 8]]);
+  ledger.hold(last);
+  expect(requestsIn(ledger.take([]))).toEqual([]);
+});

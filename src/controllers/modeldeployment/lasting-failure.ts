@@ -1,0 +1,40 @@
+/** What keeps a revision from ever serving, told apart from what only takes its time. Pure. */
+import type { Failure } from '../../rollout/types.ts';
+import type { Deployment, Pod } from '../resources.ts';
+import { diagnose, diagnosePod, isReady } from './diagnose.ts';
+
+/** Times that a container has ended before that counts as lasting. */
+const LASTING_RESTARTS = 2;
+/** The same for a pod that does not even start, or that is not even made. */
+const LASTING_MS = 60_000;
+
+/**
+ * The reason that most pods of a revision share, where it has lasted and most of its pods have one. A pod that was evicted
+ * or has no room is no failure of the revision.
+ */
+export function lastingFailure(
+  deployment: Deployment | undefined,
+  pods: readonly Pod[],
+  nowMs: number,
+): Failure | undefined {
+  const staying = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const failing = staying.filter((pod) => hasLastingFailure(pod, nowMs));
+  const isRefused = staying.length === 0 && isRefusedForLong(deployment, nowMs);
+  if (!isRefused && (failing.length === 0 || failing.length <= staying.filter(isReady).length)) return undefined;
+  const worst = diagnose(deployment, failing, failing.length).find(({ kind }) => kind === 'failed');
+  return worst && { reason: worst.reason, message: worst.message };
+}
+
+function hasLastingFailure(pod: Pod, nowMs: number): boolean {
+  if (diagnosePod(pod)?.kind !== 'failed') return false;
+  const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  const restarts = Math.max(0, ...containers.map(({ restartCount = 0 }) => restartCount));
+  return restarts >= LASTING_RESTARTS || nowMs - Date.parse(pod.metadata.creationTimestamp ?? '') >= LASTING_MS;
+}
+
+function isRefusedForLong(deployment: Deployment | undefined, nowMs: number): boolean {
+  const refused = deployment?.status?.conditions?.find(
+    ({ type, status }) => type === 'ReplicaFailure' && status === 'True',
+  );
+  return nowMs - Date.parse(refused?.lastTransitionTime ?? '') >= LASTING_MS;
+}

@@ -1,0 +1,164 @@
+/** What whoever splits the requests is told: the route of a ModelDeployment, from its spec and the split of the moment. Pure. */
+
+import Value from 'typebox/value';
+import { LABELS } from '../../../api/names.ts';
+import { ROUTE_KEY, Route } from '../../../api/route.ts';
+import { durationMs } from '../../../api/v1alpha1/duration.ts';
+import type { ModelDeploymentSpec } from '../../../api/v1alpha1/model-deployment.ts';
+import { TrafficLimits } from '../../../api/v1alpha1/traffic.ts';
+import type { DecidedRoute } from '../../../rollout/types.ts';
+import type { DesiredObject } from '../../../runtime/apply.ts';
+import type { ConfigMap } from '../../resources.ts';
+import { childMetadata, type Owner } from '../children.ts';
+import { canonicalJson } from '../revision.ts';
+import { serverPorts } from '../services.ts';
+
+/** A route but for the number by which it is acknowledged. */
+export type RouteContent = Omit<Route, 'generation'>;
+
+/** Beside the route of an ensemble: JSON of the weights that its own revisions would have. */
+const WEIGHTS_KEY = 'weights.json';
+/** Largest difference of two numbers that agree, where `model.examples` say none. */
+const DEFAULT_TOLERANCE = 1e-6;
+
+/** The ConfigMap by which routers are told. */
+export function routeName(modelDeployment: string): string {
+  return `${modelDeployment}-route`;
+}
+
+/** The ConfigMap that remembers what a Gateway was told; routers do not read it. */
+export function gatewayRouteName(modelDeployment: string): string {
+  return `${modelDeployment}-gateway-route`;
+}
+
+/** @param restPort the even one of the pair of router ports */
+export function routeContent(
+  owner: Owner,
+  spec: ModelDeploymentSpec,
+  decided: DecidedRoute,
+  restPort: number,
+): RouteContent {
+  const ports = serverPorts(spec);
+  const { traffic } = spec;
+  const { ensemble, sticky } = traffic ?? {};
+  const { weights, mirror, stable, canary } = decided;
+  const named = [canary, mirror?.revision, stable].filter((name) => name !== undefined);
+  const revisions = [...new Set([...weights.keys(), ...named])];
+  const weightOf = (revision: string) => (ensemble === undefined ? (weights.get(revision) ?? 0) : 0);
+  const limits = traffic?.limits ?? Value.Create(TrafficLimits);
+  const source = sticky && unitSource(sticky);
+  const match = matchOf(spec, decided);
+  const fallback = ensemble === undefined ? fallbackOf(spec, decided) : undefined;
+  return {
+    modelDeployment: owner.name,
+    ports: { http: restPort, ...(ports.grpc !== undefined && { grpc: restPort + 1 }) },
+    backends: revisions.map((revision) => ({ revision, weight: weightOf(revision), ports })),
+    ...(source && { sticky: { source, seed: `${owner.namespace}/${owner.name}` } }),
+    ...(match.length > 0 && { match }),
+    ...(mirror && ensemble === undefined && { mirror: { ...mirror, tolerance: toleranceOf(spec) } }),
+    ...(fallback && { fallback }),
+    ...(ensemble && { ensemble: ensembleOf(ensemble, heaviest(decided) ?? stable) }),
+    limits: {
+      maxBodyBytes: limits.maxBodyBytes,
+      maxQueue: limits.maxQueue,
+      maxInFlight: limits.maxInFlight,
+      timeoutMs: durationMs(limits.timeout),
+    },
+  };
+}
+
+type Traffic = NonNullable<ModelDeploymentSpec['traffic']>;
+
+function unitSource({ header, cookie, metadata }: NonNullable<Traffic['sticky']>) {
+  if (cookie !== undefined) return { kind: 'Cookie' as const, name: cookie };
+  return { kind: 'Header' as const, name: (header ?? metadata ?? '').toLowerCase() };
+}
+
+/** Without a revision that is taking over, requests meant for it go where all others go. */
+function matchOf({ traffic }: ModelDeploymentSpec, { stable, canary }: DecidedRoute): NonNullable<Route['match']> {
+  return (traffic?.match ?? []).flatMap(({ header, value, to }) => {
+    const revision = to === 'Canary' ? canary : stable;
+    return revision === undefined ? [] : [{ name: header.toLowerCase(), value, revision }];
+  });
+}
+
+/** The stable revision is no fallback for itself. */
+function fallbackOf({ traffic }: ModelDeploymentSpec, { stable, canary }: DecidedRoute): Route['fallback'] {
+  const { to, modelDeploymentRef, after } = traffic?.fallback ?? {};
+  const afterMs = after && { afterMs: durationMs(after) };
+  if (modelDeploymentRef !== undefined) return { to: { modelDeployment: modelDeploymentRef.name }, ...afterMs };
+  if (to === undefined || canary === undefined) return undefined;
+  return { to: { revision: stable }, ...afterMs };
+}
+
+/** An ensemble has one revision of each model: of this one, that with the most of the traffic. */
+function ensembleOf({ combine, weight, members }: NonNullable<Traffic['ensemble']>, revision: string) {
+  return {
+    combine,
+    members: [
+      { to: { revision }, weight },
+      ...members.map(({ name, weight: share }) => ({ to: { modelDeployment: name }, weight: share })),
+    ],
+  };
+}
+
+function heaviest({ weights }: DecidedRoute): string | undefined {
+  const [first] = [...weights].sort(([, a], [, b]) => b - a);
+  return first?.[0];
+}
+
+function toleranceOf({ model }: ModelDeploymentSpec): number {
+  return Math.max(DEFAULT_TOLERANCE, ...(model.examples ?? []).map(({ tolerance }) => tolerance ?? 0));
+}
+
+/**
+ * The route with its generation: that of the route that stands where nothing else differs, or the next one.
+ * @param reported the newest generation that any router reports: one that was deleted must not be mistaken for this one
+ */
+export function numbered(content: RouteContent, standing: Route | undefined, reported: number): Route {
+  if (standing !== undefined) {
+    const { generation, ...rest } = standing;
+    if (canonicalJson(rest) === canonicalJson(content)) return standing;
+    return { generation: Math.max(generation, reported) + 1, ...content };
+  }
+  return { generation: reported + 1, ...content };
+}
+
+/** The route in a ConfigMap; undefined where none can be read, and a new one has to be written. */
+export function routeIn(configMap: ConfigMap | undefined): Route | undefined {
+  const text = configMap?.data?.[ROUTE_KEY];
+  if (text === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(text);
+    return Value.Check(Route, value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param weights as decided: those in the route of an ensemble are all 0 */
+export function desiredRoute(
+  owner: Owner,
+  route: Route,
+  weights: ReadonlyMap<string, number>,
+  reader: 'Router' | 'GatewayAPI',
+): DesiredObject {
+  const [name, label] =
+    reader === 'Router' ? [routeName(owner.name), 'true'] : [gatewayRouteName(owner.name), 'gateway'];
+  return {
+    metadata: childMetadata(owner, name, { [LABELS.route]: label }),
+    data: {
+      [ROUTE_KEY]: JSON.stringify(route),
+      ...(route.ensemble && { [WEIGHTS_KEY]: JSON.stringify(Object.fromEntries(weights)) }),
+    },
+  };
+}
+
+/** By revision, as they were decided. */
+export function weightsIn(configMap: ConfigMap | undefined, route: Route | undefined): ReadonlyMap<string, number> {
+  const text = configMap?.data?.[WEIGHTS_KEY];
+  if (route?.ensemble !== undefined && text !== undefined) {
+    return new Map(Object.entries(JSON.parse(text) as Record<string, number>));
+  }
+  return new Map(route?.backends.map(({ revision, weight }) => [revision, weight]) ?? []);
+}

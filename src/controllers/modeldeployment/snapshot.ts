@@ -1,0 +1,106 @@
+/** What the engine of rollouts is told about a ModelDeployment: its objects as they are, in the engine's words. Pure. */
+import { ANNOTATIONS } from '../../api/names.ts';
+import type { PendingPods } from '../../capacity/types.ts';
+import { compileRollout } from '../../rollout/compile.ts';
+import type { RevisionState, RolloutSnapshot, RouteState, Scale } from '../../rollout/types.ts';
+import type { Pod } from '../resources.ts';
+import { isReady } from './diagnose.ts';
+import { lastingFailure } from './lasting-failure.ts';
+import type { Revision } from './revision.ts';
+import type { Routing, Scope, Target } from './scope.ts';
+
+export function snapshotOf(scope: Scope, target: Target): RolloutSnapshot {
+  const { object, nowMs, revisions, progress, judged, routing } = scope;
+  const { rollout, autoscaling, replicas = 1 } = object.spec;
+  const scale: Scale =
+    autoscaling === undefined
+      ? { kind: 'Fixed', replicas }
+      : { kind: 'Autoscaled', min: autoscaling.minReplicas, max: autoscaling.maxReplicas };
+  const { [ANNOTATIONS.action]: text, [ANNOTATIONS.actionBy]: by } = object.metadata.annotations ?? {};
+  return {
+    nowMs,
+    rollout: compileRollout(rollout),
+    scale,
+    target: target.name,
+    isTargetKnown: target.model !== undefined,
+    revisions: revisions.map((revision) => stateOf(revision, scope.pods.get(revision.name) ?? [], nowMs)),
+    leftPods: leftPods(scope, target),
+    route: routeStateOf(routing),
+    progress,
+    verdict: judged?.verdict,
+    action: text === undefined ? undefined : { text, by },
+  };
+}
+
+const hasEnded = ({ status }: Pod) => status?.phase === 'Succeeded' || status?.phase === 'Failed';
+const isStaying = (pod: Pod) => pod.metadata.deletionTimestamp === undefined && !hasEnded(pod);
+
+/** A pod that runs is on a node, whoever put it there. */
+function isOnNode({ status }: Pod): boolean {
+  return (
+    status?.phase === 'Running' ||
+    status?.conditions?.some(({ type, status: is }) => type === 'PodScheduled' && is === 'True') === true
+  );
+}
+
+export function readyPods(pods: readonly Pod[]): number {
+  return pods.filter((pod) => isStaying(pod) && isReady(pod)).length;
+}
+
+function stateOf({ name, replicas, ready, deployment }: Revision, pods: readonly Pod[], nowMs: number): RevisionState {
+  const staying = pods.filter(isStaying);
+  return {
+    name,
+    replicas,
+    ready,
+    current: staying.length,
+    onNode: staying.filter(isOnNode).length,
+    pending: pendingOf(staying),
+    lastingFailure: lastingFailure(deployment, pods, nowMs),
+  };
+}
+
+function pendingOf(staying: readonly Pod[]): PendingPods | undefined {
+  const waiting = staying.filter((pod) => !isOnNode(pod));
+  if (waiting.length === 0) return undefined;
+  const created = waiting.map(({ metadata }) => Date.parse(metadata.creationTimestamp ?? '')).filter(Number.isFinite);
+  const refused = waiting
+    .flatMap(({ status }) => status?.conditions ?? [])
+    .filter(({ type, status, reason }) => type === 'PodScheduled' && status === 'False' && reason === 'Unschedulable')
+    .map(({ lastTransitionTime, message = '' }) => ({ sinceMs: Date.parse(lastTransitionTime ?? '') || 0, message }))
+    .sort((a, b) => a.sinceMs - b.sinceMs);
+  return {
+    count: waiting.length,
+    sinceMs: created.length === 0 ? 0 : Math.min(...created),
+    unschedulable: refused[0],
+  };
+}
+
+/**
+ * Pods that Recreate waits for: of the other revisions, and of the target too for as long as it is to have none, since
+ * they are of an earlier turn of it. Pods that have ended use nothing any more.
+ */
+export function leftPods({ pods, revisions }: Pick<Scope, 'pods' | 'revisions'>, { name, existing }: Target): number {
+  const isLeft = (revision: string) => revision !== name || existing?.replicas === 0;
+  const seen = [...pods]
+    .filter(([revision]) => isLeft(revision))
+    .flatMap(([, of]) => of.filter((pod) => !hasEnded(pod))).length;
+  // The Deployment may tell of pods that have not been seen yet.
+  return Math.max(
+    seen,
+    revisions.filter((revision) => isLeft(revision.name)).reduce((total, { current }) => total + current, 0),
+  );
+}
+
+/** A route is in force where requests come by it: once the Service leads to the routers that all apply it. */
+function routeStateOf({ splitter, route, weights, acknowledgement, lead }: Routing): RouteState | undefined {
+  if (splitter === 'None') return undefined;
+  const isComplete = route !== undefined && acknowledgement?.isComplete === true;
+  const isLed = splitter !== 'Router' || lead?.to === 'routers';
+  return {
+    weights,
+    mirror: route?.mirror && { revision: route.mirror.revision, percent: route.mirror.percent },
+    isAcknowledged: isComplete && isLed,
+    waitingFor: acknowledgement?.waitsFor ?? (isLed ? undefined : 'routers that are ready'),
+  };
+}

@@ -1,0 +1,95 @@
+import { ROUTER_NAME } from '../../api/names.ts';
+import type { DesiredObject } from '../../runtime/apply.ts';
+import { DONE, type Result } from '../../runtime/outcome.ts';
+import type { CacheReader, ControllerDefinition, ReconcileContext } from '../../runtime/reconcile-context.ts';
+import { type KubeObject, type ObjectKey, type OwnerReference, objectKey, type Resource } from '../../runtime/types.ts';
+import { MODEL_DEPLOYMENTS, type ModelDeployment, mapped, watchModelDeployments } from '../kinds.ts';
+import {
+  watchAutoscalers,
+  watchDeployments,
+  watchDisruptionBudgets,
+  watchRoleBindings,
+  watchRoutes,
+  watchServiceAccounts,
+} from '../modeldeployment/caching.ts';
+import { AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
+import {
+  desiredRouterAccount,
+  desiredRouterAutoscaler,
+  desiredRouterDeployment,
+  desiredRouterDisruptionBudget,
+  desiredRouterRoleBinding,
+  type RouterSettings,
+} from './desired.ts';
+import { usersOf } from './users.ts';
+
+/**
+ * Keeps the routers of each namespace for as long as a ModelDeployment there needs them. The runtime knows objects and
+ * not namespaces, so one ModelDeployment stands for its namespace: the first by name.
+ */
+export function routerController(settings: RouterSettings): ControllerDefinition<ModelDeployment> {
+  const isRouters = ({ metadata }: KubeObject) => metadata.name === ROUTER_NAME;
+  const representative = (object: KubeObject, cache: CacheReader) =>
+    representativeOf(cache, object.metadata.namespace ?? '');
+  const ofRouters = (object: KubeObject, cache: CacheReader) =>
+    isRouters(object) ? representative(object, cache) : [];
+  return {
+    name: 'router',
+    primary: watchModelDeployments,
+    owns: [],
+    watches: [
+      // A change of any other one concerns the namespace too.
+      mapped(watchModelDeployments, representative),
+      mapped(watchRoutes, representative),
+      mapped(watchDeployments, ofRouters),
+      mapped(watchServiceAccounts, ofRouters),
+      mapped(watchRoleBindings, ofRouters),
+      mapped(watchAutoscalers, ofRouters),
+      mapped(watchDisruptionBudgets, ofRouters),
+    ],
+    reconcile: (object, context) => reconcile(object, context, settings),
+  };
+}
+
+function representativeOf(cache: CacheReader, namespace: string): readonly ObjectKey[] {
+  const names = cache.list(MODEL_DEPLOYMENTS, namespace).map(({ metadata }) => metadata.name);
+  const first = names.reduce<string | undefined>(
+    (least, name) => (least === undefined || name < least ? name : least),
+    undefined,
+  );
+  return first === undefined ? [] : [objectKey({ namespace, name: first })];
+}
+
+async function reconcile(
+  { metadata: { namespace } }: ModelDeployment,
+  context: ReconcileContext,
+  settings: RouterSettings,
+): Promise<Result> {
+  if (!representativeOf(context.cache, namespace).includes(context.key)) return DONE;
+  const owners = usersOf(context.cache, namespace).map(sharedReference);
+  if (owners.length === 0) return await remove(namespace, context);
+  const deployment = await context.apply(DEPLOYMENTS, desiredRouterDeployment(namespace, owners, settings));
+  const { apiVersion, kind, metadata } = deployment;
+  const owner: OwnerReference = { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '', controller: true };
+  const around: readonly (readonly [Resource, DesiredObject])[] = [
+    [SERVICE_ACCOUNTS, desiredRouterAccount(namespace, owner)],
+    [ROLE_BINDINGS, desiredRouterRoleBinding(namespace, owner, settings)],
+    [AUTOSCALERS, desiredRouterAutoscaler(namespace, owner, settings)],
+    [DISRUPTION_BUDGETS, desiredRouterDisruptionBudget(namespace, owner)],
+  ];
+  await Promise.all(around.map(([resource, desired]) => context.apply(resource, desired)));
+  return DONE;
+}
+
+/** The garbage collector removes what stands around the Deployment with it. */
+async function remove(namespace: string, { cache, client }: ReconcileContext): Promise<Result> {
+  const deployment = cache.get(DEPLOYMENTS, objectKey({ namespace, name: ROUTER_NAME }));
+  if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return DONE;
+  await client.delete(DEPLOYMENTS, deployment.metadata, { uid: deployment.metadata.uid });
+  return DONE;
+}
+
+/** Owned by each without being controlled by any: the garbage collector keeps it until the last of them is gone. */
+function sharedReference({ apiVersion, kind, metadata }: ModelDeployment): OwnerReference {
+  return { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '' };
+}

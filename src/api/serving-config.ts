@@ -43,6 +43,13 @@ export const ServingConfig = Type.Object(
       Type.Object({ samplingRate: Type.Number({ minimum: 0, maximum: 1 }) }, { additionalProperties: false }),
     ),
     maxRequestBytes: Type.Optional(Type.Integer({ minimum: 1 })),
+    /** Under which `GET /counts` tells what is counted; a server alone tells it by model and version. */
+    revision: Type.Optional(
+      Type.Object(
+        { modelDeployment: Type.String({ minLength: 1 }), name: Type.String({ minLength: 1 }) },
+        { additionalProperties: false },
+      ),
+    ),
   },
   { additionalProperties: false },
 );

@@ -2,6 +2,7 @@ import type { ServedModel } from '../api/serving-config.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ServingMetrics } from '../telemetry/serving-metrics.ts';
 import type { BatchClock } from './batching/batcher.ts';
+import type { ServerCounts } from './counts/server-counts.ts';
 import type { PredictionLog } from './prediction-log.ts';
 import { Predictor } from './predictor.ts';
 import { ModelSignature } from './protocol/model-signature.ts';
@@ -19,6 +20,7 @@ export interface PredictorDefaults {
 export interface PredictorSurroundings {
   readonly defaults: PredictorDefaults;
   readonly metrics: ServingMetrics;
+  readonly counts: ServerCounts;
   readonly log: PredictionLog | undefined;
   readonly clock: BatchClock;
   readonly logger: Logger;
@@ -33,7 +35,7 @@ export async function preparePredictor(
   model: ServedModel,
   session: SessionLike,
   startedAtMs: number,
-  { defaults, metrics, log, clock, logger }: PredictorSurroundings,
+  { defaults, metrics, counts, log, clock, logger }: PredictorSurroundings,
 ): Promise<Predictor> {
   const signature = new ModelSignature(session.inputs, session.outputs);
   try {
@@ -62,6 +64,7 @@ export async function preparePredictor(
       cache: model.cache === undefined ? undefined : new ResponseCache(model.cache),
       log,
       metrics: (queueDepth) => metrics.forModel(model.name, model.version ?? '', queueDepth, loadSeconds),
+      counts: counts.forModel(model.name, model.version ?? ''),
       clock,
     });
   } catch (error) {

@@ -1,6 +1,8 @@
 import type { ModelMetrics, Outcome } from '../telemetry/serving-metrics.ts';
 import type { BatchClock, BatcherOptions, Job } from './batching/batcher.ts';
 import { Batcher } from './batching/batcher.ts';
+import type { RevisionOutcome } from './counts/revision-counter.ts';
+import type { ServedCounter } from './counts/server-counts.ts';
 import { type InferenceError, toInferenceError } from './inference-error.ts';
 import type { PredictionLog } from './prediction-log.ts';
 import type { ModelSignature } from './protocol/model-signature.ts';
@@ -32,6 +34,7 @@ export interface PredictorOptions {
   readonly log: PredictionLog | undefined;
   /** Binds the model's metrics; the argument tells the queue's depth. */
   readonly metrics: (queueDepth: () => number) => ModelMetrics;
+  readonly counts: ServedCounter;
   readonly clock: BatchClock;
 }
 
@@ -46,6 +49,7 @@ export class Predictor {
   readonly #cache: ResponseCache | undefined;
   readonly #log: PredictionLog | undefined;
   readonly #metrics: ModelMetrics;
+  readonly #counts: ServedCounter;
   readonly #clock: BatchClock;
   #inFlight = 0;
 
@@ -57,6 +61,7 @@ export class Predictor {
     this.#session = options.session;
     this.#cache = options.cache;
     this.#log = options.log;
+    this.#counts = options.counts;
     this.#clock = options.clock;
     this.#metrics = options.metrics(() => this.#batcher.queued);
     const { session } = options;
@@ -89,11 +94,15 @@ export class Predictor {
       const answer = write(question, outputs);
       const latencyMs = this.#clock.nowMs() - startedAtMs;
       this.#metrics.predicted('success', latencyMs / 1000);
+      this.#counts.predicted(outputs, latencyMs / 1000);
       this.#log?.record({ ...question, model: this.name, version: this.version, id: question.id, outputs, latencyMs });
       return answer;
     } catch (cause) {
       const error = toInferenceError(cause);
-      this.#metrics.predicted(outcomeOf(error), (this.#clock.nowMs() - startedAtMs) / 1000);
+      const outcome = outcomeOf(error);
+      const seconds = (this.#clock.nowMs() - startedAtMs) / 1000;
+      this.#metrics.predicted(outcome, seconds);
+      this.#counts.ended(REVISION_OUTCOME[outcome], seconds);
       throw error;
     } finally {
       this.#inFlight--;
@@ -128,6 +137,15 @@ const OUTCOME_OF: Readonly<Partial<Record<InferenceError['code'], Outcome>>> = {
   Unavailable: 'shed',
   Cancelled: 'cancelled',
   ModelFailed: 'failed',
+};
+
+/** What an outcome says of the revision: a request that is wrong is the client's, one that is shed was not answered. */
+const REVISION_OUTCOME: Readonly<Record<Outcome, RevisionOutcome>> = {
+  success: 'success',
+  invalid: 'success',
+  shed: 'error',
+  cancelled: 'cancelled',
+  failed: 'error',
 };
 
 function outcomeOf(error: InferenceError): Outcome {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -75,6 +76,7 @@ async function run(flags: ServerFlags, logger: Logger, stop: AbortSignal, hurry:
     metrics,
     log: predictionLog(options, metrics),
     serverVersion: VERSION,
+    instance: `${environment.podName ?? 'server'}_${randomUUID()}`,
     delay: (ms, signal) => wait(ms, undefined, { signal }).catch(() => undefined),
     openSession: async (model) => {
       const { session } = await loadModel(model, {

@@ -3,8 +3,10 @@ import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import Value from 'typebox/value';
 import { Agent, request } from 'undici';
 import { afterEach, expect, test } from 'vitest';
+import { CountsSnapshot } from '../api/counts.ts';
 import { ServingMetrics } from '../telemetry/serving-metrics.ts';
 import { LoadFailure } from './models/failure.ts';
 import { OnnxSession } from './models/onnx-session.ts';
@@ -49,6 +51,7 @@ async function start(
       metrics: new ServingMetrics(),
       log: undefined,
       serverVersion: '1.2.3',
+      instance: 'server_1',
       openSession,
       delay,
     },
@@ -89,6 +92,45 @@ test('a server lives while its models load, and is ready only after they answere
   const metrics = await request(`http://127.0.0.1:${ports.metrics}/metrics`);
   expect(await metrics.body.text()).toContain('model_load_seconds{model="m",version=""}');
 });
+
+test.each([
+  ['of its revision', { modelDeployment: 'churn', name: 'churn-ab12' }, ['churn', 'churn-ab12']],
+  ['of its model and version, alone', undefined, ['m', '']],
+])(
+  'a server tells its counts as those %s: answers, errors, predictions',
+  async (_, revision, [target = '', name = '']) => {
+    const { server, ports } = await start(async () => new FakeSession(), {
+      config: { models: [{ name: 'm', uri }], ...(revision && { revision }) },
+    });
+    await server.load();
+    const ask = async (text: string) => {
+      const answer = await request(`http://127.0.0.1:${ports.http}/v2/models/m/infer`, { method: 'POST', body: text });
+      return await answer.body.json();
+    };
+    const { outputs } = (await ask(body(2))) as { outputs: readonly { name: string; shape: readonly number[] }[] };
+    expect(await ask('{')).toHaveProperty('error');
+    const answer = await request(`http://127.0.0.1:${ports.metrics}/counts`);
+    const counts = await answer.body.json();
+    expect(Value.Check(CountsSnapshot, counts)).toBe(true);
+    expect(counts).toEqual({
+      instance: 'server_1',
+      inFlight: 0,
+      revisions: {
+        [target]: {
+          [name]: {
+            // A request that is wrong is the client's error.
+            requests: 2,
+            errors: 0,
+            latency: expect.objectContaining({ sumSeconds: expect.any(Number) }),
+            predictions: Object.fromEntries(
+              outputs.map((output) => [output.name, expect.objectContaining({ other: 0 })]),
+            ),
+          },
+        },
+      },
+    });
+  },
+);
 
 test('a model that fails to load says why, and its session is closed', async () => {
   const failing = new FakeSession({ run: async () => Promise.reject(new Error('no')) });

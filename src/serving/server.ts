@@ -5,6 +5,7 @@ import type { ServedModel } from '../api/serving-config.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ServingMetrics } from '../telemetry/serving-metrics.ts';
 import { systemClock } from './batching/batcher.ts';
+import { ServerCounts } from './counts/server-counts.ts';
 import { InferenceGrpcServer } from './grpc/inference-grpc-server.ts';
 import { InferenceHttpServer } from './http/inference-http-server.ts';
 import { createMetricsServer } from './http/metrics-http-server.ts';
@@ -27,6 +28,8 @@ export interface ServerDependencies {
   readonly metrics: ServingMetrics;
   readonly log: PredictionLog | undefined;
   readonly serverVersion: string;
+  /** Unlike that of any other process, this one's predecessor in the same pod included. */
+  readonly instance: string;
   /** Fetches and opens a model. @throws LoadFailure. */
   readonly openSession: (model: ServedModel) => Promise<SessionLike>;
   /** Waits; resolves early when the signal aborts. */
@@ -49,6 +52,7 @@ export class InferenceServer {
   readonly #http: InferenceHttpServer;
   readonly #grpc: InferenceGrpcServer;
   readonly #metricsServer: HttpServer;
+  readonly #counts: ServerCounts;
 
   constructor(options: ServerOptions, dependencies: ServerDependencies) {
     this.#options = options;
@@ -66,7 +70,10 @@ export class InferenceServer {
       onRefused: (code) => dependencies.metrics.refused.inc({ code }),
     });
     this.#grpc = new InferenceGrpcServer(frontEnd);
-    this.#metricsServer = createMetricsServer(dependencies.metrics.registry);
+    this.#counts = new ServerCounts(dependencies.instance, options.config.revision);
+    this.#metricsServer = createMetricsServer(dependencies.metrics.registry, () =>
+      this.#counts.snapshot(this.#models.predictors.reduce((sum, { inFlight }) => sum + inFlight, 0)),
+    );
   }
 
   /** Listens on every port: alive from now on, ready only after `load`. */
@@ -85,7 +92,7 @@ export class InferenceServer {
     for (const model of this.#options.config.models) {
       const startedAtMs = systemClock.nowMs();
       const session = await openSession(model);
-      const surroundings = { defaults: this.#options, metrics, log, clock: systemClock, logger };
+      const surroundings = { defaults: this.#options, metrics, counts: this.#counts, log, clock: systemClock, logger };
       this.#models.add(await preparePredictor(model, session, startedAtMs, surroundings));
     }
     if (this.#readiness.phase === 'loading') this.#readiness.phase = 'ready';

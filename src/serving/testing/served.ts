@@ -1,6 +1,7 @@
 import { createLogger } from '../../telemetry/logger.ts';
 import { ServingMetrics } from '../../telemetry/serving-metrics.ts';
 import { systemClock } from '../batching/batcher.ts';
+import { ServedCounter } from '../counts/server-counts.ts';
 import { ModelSet } from '../model-set.ts';
 import type { PredictionLog } from '../prediction-log.ts';
 import { Predictor, type PredictorOptions } from '../predictor.ts';
@@ -40,6 +41,7 @@ export function served(...fixtures: readonly ModelFixture[]): ServedFixture {
         cache,
         log,
         metrics: (queueDepth) => metrics.forModel(name, version ?? '', queueDepth, 0),
+        counts: new ServedCounter(),
         clock: systemClock,
       }),
     );

@@ -10,6 +10,7 @@ const roles: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   router: () => import('./router.ts'),
   server: () => import('./serving/server-command.ts'),
   resolve: () => import('./serving/resolve-command.ts'),
+  registry: () => import('./registry/registry-command.ts'),
   get: () => import('./cli/get-command.ts'),
   ...Object.fromEntries(
     (['promote', 'pause', 'resume', 'abort', 'retry', 'undo'] as const).map((verb) => [

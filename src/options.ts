@@ -12,7 +12,15 @@ export interface Environment {
     readonly httpBearerToken: string | undefined;
     readonly registryUsername: string | undefined;
     readonly registryPassword: string | undefined;
+    /** As MLflow's own clients read them. */
+    readonly mlflowUsername: string | undefined;
+    readonly mlflowPassword: string | undefined;
+    readonly mlflowToken: string | undefined;
+    /** Where `s3://` is, as said beside credentials: for models whose endpoint is a registry. */
+    readonly s3Endpoint: string | undefined;
   };
+  /** JSON of a `RegistryConfig`, for `fairlead registry` in a pod. */
+  readonly registryConfig: string | undefined;
   readonly podName: string | undefined;
   readonly podNamespace: string | undefined;
   readonly podUid: string | undefined;
@@ -29,7 +37,12 @@ export const environment: Environment = Object.freeze({
     httpBearerToken: process.env.FAIRLEAD_HTTP_BEARER_TOKEN,
     registryUsername: process.env.FAIRLEAD_REGISTRY_USERNAME,
     registryPassword: process.env.FAIRLEAD_REGISTRY_PASSWORD,
+    mlflowUsername: process.env.MLFLOW_TRACKING_USERNAME,
+    mlflowPassword: process.env.MLFLOW_TRACKING_PASSWORD,
+    mlflowToken: process.env.MLFLOW_TRACKING_TOKEN,
+    s3Endpoint: process.env.MLFLOW_S3_ENDPOINT_URL,
   }),
+  registryConfig: process.env.FAIRLEAD_REGISTRY_CONFIG,
   podName: process.env.POD_NAME,
   podNamespace: process.env.POD_NAMESPACE,
   podUid: process.env.POD_UID,

@@ -52,6 +52,9 @@ export const PORTS = {
 /** The routers of a namespace: their Deployment, ServiceAccount, HorizontalPodAutoscaler and PodDisruptionBudget. */
 export const ROUTER_NAME = 'fairlead-router';
 
+/** What asks outside registries in a namespace: its ConfigMap with the answers, its RoleBinding, its own ServiceAccount. */
+export const REGISTRY_NAME = 'fairlead-registry';
+
 /** Routers listen on two ports for each ModelDeployment: an even one for REST and the next one for gRPC. */
 export const ROUTER_PORT_RANGE = { first: 10_000, last: 29_999 } as const;
 

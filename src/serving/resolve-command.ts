@@ -20,8 +20,8 @@ interface ResolveFlags {
 /** `fairlead resolve`: its result is the last line of stdout, and the container's termination message. */
 export const command = new Command('resolve')
   .description('Read a model once and print its digest and size as JSON; nothing is kept without --output')
-  .requiredOption('--uri <uri>', 'the model: file://, pvc://, http(s)://, s3:// or oci://')
-  .option('--endpoint <url>', 'endpoint of an S3-compatible store or of a registry')
+  .requiredOption('--uri <uri>', 'the model: file://, pvc://, http(s)://, s3://, oci:// or mlflow-artifacts:///')
+  .option('--endpoint <url>', 'endpoint of an S3-compatible store, a registry or a tracking server')
   .option('--sha256 <digest>', 'fail with DigestMismatch unless the model has this digest')
   .option('--output <path>', 'keep the model there: a file, or for a directory a directory')
   .option('--pvc-root <path>', 'where claims are mounted', '/mnt/pvc')

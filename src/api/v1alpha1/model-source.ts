@@ -9,6 +9,10 @@ export const MODEL_URI_SCHEMES = ['file', 'pvc', 'http', 'https', 's3', 'oci'] a
 
 const SCHEME = `(${MODEL_URI_SCHEMES.join('|')})://`;
 
+const PLACE_MESSAGE =
+  'must be file:///PATH, pvc://CLAIM/PATH, http(s)://HOST/PATH, s3://BUCKET/KEY or oci://HOST/REPOSITORY:TAG, ' +
+  'without blanks and without a user name (credentials belong into credentialsRef)';
+
 /** The place of a model: a file or a directory. */
 export function modelUri(description: string) {
   return text(2048, {
@@ -20,9 +24,32 @@ export function modelUri(description: string) {
       },
       {
         rule: `!self.matches('^${SCHEME}') || self.matches('^(file:///|(pvc|http|https|s3|oci)://[A-Za-z0-9._:-]+/)[^ ]*$')`,
-        message:
-          'must be file:///PATH, pvc://CLAIM/PATH, http(s)://HOST/PATH, s3://BUCKET/KEY or oci://HOST/REPOSITORY:TAG, ' +
-          'without blanks and without a user name (credentials belong into credentialsRef)',
+        message: PLACE_MESSAGE,
+      },
+    ),
+  });
+}
+
+/** What a `models:/` URI may say: a model of an outside registry by alias or by version, as MLflow writes it. */
+export const MODELS_URI = '^models:/([^/@: ]{1,256})(@([A-Za-z0-9_.-]{1,255})|/([0-9]{1,18}))$';
+
+/** The place of a model, or what a registry outside of the cluster's own objects says it is. */
+function modelSourceUri(description: string) {
+  const place = `^(file:///|(pvc|http|https|s3|oci)://[A-Za-z0-9._:-]+/)[^ ]*$`;
+  return text(2048, {
+    description,
+    ...cel(
+      {
+        rule: `self.matches('^(${SCHEME}|models:/)')`,
+        message: `must start with one of ${MODEL_URI_SCHEMES.map((scheme) => `${scheme}://`).join(', ')}, or with models:/`,
+      },
+      {
+        rule: `!self.matches('^${SCHEME}') || self.matches('${place}')`,
+        message: PLACE_MESSAGE,
+      },
+      {
+        rule: `!self.startsWith('models:/') || self.matches('${MODELS_URI}')`,
+        message: 'must be models:/NAME@ALIAS or models:/NAME/VERSION, with a number as version',
       },
     ),
   });
@@ -72,8 +99,10 @@ export type ModelReference = Static<typeof ModelReference>;
 export const ModelSource = Type.Object(
   {
     uri: Type.Optional(
-      modelUri(
-        'Where the model is: a file or a directory, at file://, pvc://CLAIM/PATH, http://, https://, s3:// or oci://. Or `ref`.',
+      modelSourceUri(
+        'Where the model is: a file or a directory, at file://, pvc://CLAIM/PATH, http://, https://, s3:// or oci://. Or ' +
+          'what MLflow says at `endpoint`: models:/NAME@ALIAS, which follows the alias when it moves, or ' +
+          'models:/NAME/VERSION. Or `ref`.',
       ),
     ),
     ref: Type.Optional(ModelReference),
@@ -86,14 +115,16 @@ export const ModelSource = Type.Object(
     credentialsRef: Type.Optional(
       localReference(
         'A Secret whose keys become environment variables of the pods that fetch the model: AWS_ACCESS_KEY_ID and the ' +
-          'like, FAIRLEAD_REGISTRY_USERNAME, FAIRLEAD_REGISTRY_PASSWORD, FAIRLEAD_HTTP_BEARER_TOKEN.',
+          'like, FAIRLEAD_REGISTRY_USERNAME, FAIRLEAD_REGISTRY_PASSWORD, FAIRLEAD_HTTP_BEARER_TOKEN, ' +
+          'MLFLOW_TRACKING_USERNAME, MLFLOW_TRACKING_PASSWORD, MLFLOW_TRACKING_TOKEN, MLFLOW_S3_ENDPOINT_URL.',
       ),
     ),
     endpoint: Type.Optional(
       text(1024, {
         description:
           'Endpoint of an S3-compatible store, such as http://minio.store:9000, or of a registry that stands in for the ' +
-          'one in the URI. Default: the public one.',
+          'one in the URI. Default: the public one. With models:/ the MLflow tracking server, such as ' +
+          'http://mlflow.ml:5000, which is needed.',
         ...cel({
           rule: "self.matches('^https?://[A-Za-z0-9._:-]+(/[^ ]*)?$')",
           message: 'must be an http:// or https:// URL without a user name',
@@ -117,6 +148,17 @@ export const ModelSource = Type.Object(
       {
         rule: '!has(self.sha256) || has(self.uri)',
         message: 'sha256 goes with uri only; with ref, the ModelVersion carries it',
+        fieldPath: '.sha256',
+      },
+      {
+        rule: "!has(self.uri) || !self.uri.startsWith('models:/') || has(self.endpoint)",
+        message: 'models:/ needs endpoint: the MLflow tracking server, such as http://mlflow.ml:5000',
+        fieldPath: '.uri',
+      },
+      {
+        rule: "!has(self.sha256) || !has(self.uri) || !(self.uri.startsWith('models:/') && self.uri.contains('@'))",
+        message:
+          'sha256 does not go with models:/NAME@ALIAS: each version that the alias comes to stand for has its own',
         fieldPath: '.sha256',
       },
     ),

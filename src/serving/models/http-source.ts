@@ -10,29 +10,44 @@ export const httpSource: ModelSource = {
     const authorization = authorizationOf(url, options);
     url.username = '';
     url.password = '';
-    const get = async (offsetBytes: number, validator?: string): Promise<HttpAnswer> => {
-      const range =
-        offsetBytes === 0 ? {} : { range: `bytes=${offsetBytes}-`, ...(validator ? { 'if-range': validator } : {}) };
-      const answer = await httpGet(url, { headers: range, authorization }, options);
-      if (answer.status === 200 || answer.status === 206) return answer;
-      answer.discard();
-      throw statusFailure(answer.status, uri.shown);
-    };
-    const first = await withRetries(uri.shown, options, () => get(0));
-    const validator = validatorOf(first);
-    const sizeBytes = contentLength(first);
-    const content = resumed(uri.shown, options, first.body, sizeBytes, async (offsetBytes) => {
-      const answer = await get(offsetBytes, validator);
-      if (validatorOf(answer) !== validator) {
-        answer.discard();
-        throw new LoadFailure('SourceUnreachable', `${uri.shown} was changed while it was read; try again`);
-      }
-      return answer.status === 206 ? answer.body : skipped(answer.body, offsetBytes);
-    });
+    const { sizeBytes, content } = await httpFile(url, uri.shown, authorization, options);
     const name = url.pathname.split('/').at(-1) || 'model.onnx';
     return { layout: 'file', entries: single({ path: entryName(name), sizeBytes, content }) };
   },
 };
+
+/**
+ * One file, opened from its start.
+ * @param shown what failures call it
+ * @throws LoadFailure when there is none, or it cannot be reached or read.
+ */
+export async function httpFile(
+  url: URL,
+  shown: string,
+  authorization: string | undefined,
+  options: SourceOptions,
+): Promise<Omit<ModelEntry, 'path'>> {
+  const get = async (offsetBytes: number, validator?: string): Promise<HttpAnswer> => {
+    const range =
+      offsetBytes === 0 ? {} : { range: `bytes=${offsetBytes}-`, ...(validator ? { 'if-range': validator } : {}) };
+    const answer = await httpGet(url, { headers: range, authorization }, options);
+    if (answer.status === 200 || answer.status === 206) return answer;
+    answer.discard();
+    throw statusFailure(answer.status, shown);
+  };
+  const first = await withRetries(shown, options, () => get(0));
+  const validator = validatorOf(first);
+  const sizeBytes = contentLength(first);
+  const content = resumed(shown, options, first.body, sizeBytes, async (offsetBytes) => {
+    const answer = await get(offsetBytes, validator);
+    if (validatorOf(answer) !== validator) {
+      answer.discard();
+      throw new LoadFailure('SourceUnreachable', `${shown} was changed while it was read; try again`);
+    }
+    return answer.status === 206 ? answer.body : skipped(answer.body, offsetBytes);
+  });
+  return { sizeBytes, content };
+}
 
 async function* single(entry: ModelEntry): AsyncGenerator<ModelEntry> {
   yield entry;

@@ -10,6 +10,7 @@ const sources: Readonly<Record<string, () => Promise<ModelSource>>> = {
   https: async () => (await import('./http-source.ts')).httpSource,
   s3: async () => (await import('./s3-source.ts')).s3Source,
   oci: async () => (await import('./oci-source.ts')).ociSource,
+  'mlflow-artifacts': async () => (await import('./mlflow-source.ts')).mlflowSource,
 };
 
 /**

@@ -166,8 +166,9 @@ interface Connection {
   readonly isAnonymous: boolean;
 }
 
-async function connect(uri: ModelUri, { endpoint, limits }: SourceOptions): Promise<Connection> {
+async function connect(uri: ModelUri, { limits, credentials, ...options }: SourceOptions): Promise<Connection> {
   const { idleTimeoutMs } = limits;
+  const endpoint = options.endpoint ?? credentials.s3Endpoint;
   const base: S3ClientConfig = {
     // Attempts are counted in one place, ours; and what arrives is hashed here anyway.
     maxAttempts: 1,

@@ -40,6 +40,11 @@ export interface ModelCredentials {
   readonly httpBearerToken?: string | undefined;
   readonly registryUsername?: string | undefined;
   readonly registryPassword?: string | undefined;
+  readonly mlflowUsername?: string | undefined;
+  readonly mlflowPassword?: string | undefined;
+  readonly mlflowToken?: string | undefined;
+  /** Where `s3://` is, where no endpoint is given. */
+  readonly s3Endpoint?: string | undefined;
 }
 
 export interface SourceLimits {
@@ -64,7 +69,7 @@ export const DEFAULT_SOURCE_LIMITS: SourceLimits = Object.freeze({
 export interface SourceOptions {
   /** `pvc://CLAIM/PATH` lies at `<pvcRoot>/CLAIM/PATH`. */
   readonly pvcRoot: string;
-  /** Endpoint of an S3-compatible store or of a registry, such as `http://minio:9000`. */
+  /** Endpoint of an S3-compatible store, a registry or a tracking server, such as `http://minio:9000`. */
   readonly endpoint?: string | undefined;
   readonly credentials: ModelCredentials;
   readonly limits: SourceLimits;

@@ -126,7 +126,7 @@ async function run(flags: Flags, options: RouterOptions, logger: Logger): Promis
     clock: systemClock,
     random: Math.random,
     logger,
-    instance: `${options.podName}_${randomUUID()}`,
+    instance: randomUUID(),
     kept: options.stateDir === undefined ? undefined : new KeptState(options.stateDir),
   });
   const started = router.start();

@@ -25,7 +25,10 @@ export type LatencyCounts = Static<typeof LatencyCounts>;
 export const PredictionCounts = Type.Object(
   {
     kind: Type.Enum(['Label', 'Number']),
-    /** By label, or by the index of the bucket; bounded in number, the rest under `other`. */
+    /**
+     * By label, or by the index of the bucket, which grows with the numbers in it (`src/serving/counts/number-buckets.ts`);
+     * what is not a number is `NaN`. Bounded in number, the rest under `other`.
+     */
     counts: Type.Record(Type.String(), count),
     other: count,
   },
@@ -55,7 +58,7 @@ export const RevisionCounts = Type.Object(
   {
     /** Requests that were sent to it and ended, but for those that the client gave up. */
     requests: count,
-    /** Of those: 5xx, UNAVAILABLE, INTERNAL, UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, DATA_LOSS, or no answer at all. */
+    /** Of those: 5xx, 429, UNAVAILABLE, INTERNAL, UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, DATA_LOSS, or no answer at all. */
     errors: count,
     /** Of all that were answered without an error. */
     latency: LatencyCounts,

@@ -169,7 +169,7 @@ describe('a router', () => {
     expect(await ask()).toBe('old');
     expect(await stopped).toBe(0);
     expect(await told(ANNOTATIONS.finalCounts)).toMatchObject({
-      instance: expect.stringMatching(/^router-1_/),
+      instance: expect.any(String),
       revisions: { churn: { old: { requests: 2, errors: 0 } } },
     });
   });

@@ -76,7 +76,7 @@ async function run(flags: ServerFlags, logger: Logger, stop: AbortSignal, hurry:
     metrics,
     log: predictionLog(options, metrics),
     serverVersion: VERSION,
-    instance: `${environment.podName ?? 'server'}_${randomUUID()}`,
+    instance: randomUUID(),
     delay: (ms, signal) => wait(ms, undefined, { signal }).catch(() => undefined),
     openSession: async (model) => {
       const { session } = await loadModel(model, {

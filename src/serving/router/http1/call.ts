@@ -52,6 +52,24 @@ export interface CallOwner {
   ended(target: Target, outcome: RequestOutcome, seconds: number): void;
 }
 
+/** A request's way to its answer, as the client's connection sees it. */
+export interface Exchange {
+  /** The target that has the request now. */
+  readonly target: Target | undefined;
+  /** What there is no answer for want of. */
+  readonly hold: 'endpoint' | 'answer';
+  /** The next piece of the body. `flushRequest` follows. @throws HttpError where it cannot be taken. */
+  body(bytes: Buffer, start: number, end: number): void;
+  /** The body is whole. `flushRequest` follows. */
+  complete(): void;
+  /** Writes what was given. False when no more of the body is taken until `drained`. */
+  flushRequest(): boolean;
+  /** The answer, if there is one, is taken again. */
+  resume(): void;
+  /** Gives the request up: because the client did, or because there is no answer in time, which counts as an error. */
+  cancel(why: 'cancelled' | 'late'): void;
+}
+
 /** Bytes of a request that is sent: its head, and where it may go. */
 export interface CallRequest {
   readonly target: Target;
@@ -73,7 +91,7 @@ type State = 'idle' | 'waiting' | 'connecting' | 'sent' | 'answering';
  * What never reached a model is sent once more, to another pod: a connection that could not be made, an idle connection
  * that had been closed, an answer that says so. Nothing else is ever sent twice. One instance makes one call after the other.
  */
-export class Call implements AnswerReceiver, EndpointWaiter {
+export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
   readonly #surroundings: CallSurroundings;
   readonly #owner: CallOwner;
   #state: State = 'idle';
@@ -108,22 +126,21 @@ export class Call implements AnswerReceiver, EndpointWaiter {
     return this.#state === 'idle';
   }
 
-  /** The target that has the request now. */
   get target(): Target | undefined {
     return this.#target;
   }
 
-  /** Why there is no answer yet, for a message. */
   get hold(): 'endpoint' | 'answer' {
     return this.#state === 'waiting' || this.#state === 'connecting' ? 'endpoint' : 'answer';
   }
 
   /**
-   * Starts a call whose head the shared `RequestHead` has just read. The bytes from `bodyStart` to `bodyEnd` of the
-   * request's are the beginning of its body. `flush` follows.
+   * Starts a call. The request's bytes from `bodyStart` to `bodyEnd` are the beginning of its body, and `more` goes on with
+   * it. `flushRequest` follows. `failed` may be called before this returns.
    */
-  start(request: CallRequest, bodyStart: number, bodyEnd: number, isComplete: boolean): void {
+  start(request: CallRequest, bodyStart: number, bodyEnd: number, isComplete: boolean, more?: Buffer): void {
     const { head } = this.#surroundings;
+    if (!head.isOf(request.bytes, request.start)) head.read(request.bytes, request.start, request.bytes.length);
     this.#request = request;
     this.#target = request.target;
     this.#isChunked = head.bodyBytes < 0;
@@ -132,6 +149,10 @@ export class Call implements AnswerReceiver, EndpointWaiter {
     this.#firstStart = bodyStart;
     this.#firstEnd = bodyEnd;
     this.#keptBytes = bodyEnd - bodyStart;
+    if (more !== undefined && more.length > 0) {
+      this.#pieces.push(more);
+      this.#keptBytes += more.length;
+    }
     this.#isReplayable = true;
     this.#unreachable = 0;
     this.#repeats = 0;
@@ -146,7 +167,6 @@ export class Call implements AnswerReceiver, EndpointWaiter {
     }
   }
 
-  /** The next piece of the body. `flush` follows. */
   body(bytes: Buffer, start: number, end: number): void {
     if (this.#state === 'idle' || start === end) return;
     const isSent = this.#state === 'sent' || this.#state === 'answering';
@@ -160,14 +180,12 @@ export class Call implements AnswerReceiver, EndpointWaiter {
     else this.#pieces.push(bytes.subarray(start, end));
   }
 
-  /** The body is whole. `flush` follows. */
   complete(): void {
     this.#isComplete = true;
     const isSent = this.#state === 'sent' || this.#state === 'answering';
     if (isSent && this.#isChunked) this.#surroundings.out.appendText(END_OF_CHUNKS);
   }
 
-  /** Writes what was given. False when no more of the body is taken until `drained`. */
   flushRequest(): boolean {
     if (this.#state === 'idle') return true;
     const connection = this.#connection;
@@ -175,12 +193,22 @@ export class Call implements AnswerReceiver, EndpointWaiter {
     return this.#surroundings.out.flush(connection.socket);
   }
 
-  /** The answer, if there is one, is taken again. */
   resume(): void {
     this.#connection?.resume();
   }
 
-  /** Gives the call up: because the client did, or because there is no answer in time, which counts as an error. */
+  /** The answer, whose head the owner was just given, is not wanted; it is thrown away, and counts as what it is. */
+  abandon(): void {
+    const connection = this.#connection;
+    if (connection !== undefined) {
+      if (!this.#isComplete) connection.destroy();
+      else if (connection.isReusable) this.#surroundings.upstreams.giveBack(connection);
+      else this.#surroundings.upstreams.discard(connection);
+    }
+    this.#release(resultOf(this.#status));
+    this.#end(outcomeOf(this.#status), this.#answeredAtMs);
+  }
+
   cancel(why: 'cancelled' | 'late'): void {
     if (this.#state === 'idle') return;
     if (this.#state === 'waiting') this.#target?.pool.leave(this);
@@ -217,15 +245,17 @@ export class Call implements AnswerReceiver, EndpointWaiter {
       this.#answeredAtMs = this.#surroundings.clock.nowMs();
       this.#keepNoMore();
     }
-    this.#owner.answered(head, bytes, start, end, isLast);
-    if (!isLast || this.#state !== 'answering') return;
     const connection = this.#connection;
+    this.#owner.answered(head, bytes, start, end, isLast);
+    // The owner may have given the call up meanwhile, and even started the next one.
+    if (!isLast || this.#connection !== connection || this.#state !== 'answering') return;
     if (connection !== undefined) {
       if (this.#isComplete) this.#surroundings.upstreams.giveBack(connection);
       else connection.destroy();
     }
     this.#release(this.#status >= 502 && this.#status <= 504 ? 'failed' : 'ok');
-    this.#end(this.#status >= 500 ? 'error' : 'success', this.#answeredAtMs);
+    // What a revision sheds it did not answer, as with RESOURCE_EXHAUSTED.
+    this.#end(this.#status >= 500 || this.#status === 429 ? 'error' : 'success', this.#answeredAtMs);
     this.#owner.over();
   }
 
@@ -365,6 +395,15 @@ export class Call implements AnswerReceiver, EndpointWaiter {
   #count(target: Target, outcome: RequestOutcome, atMs: number): void {
     this.#owner.ended(target, outcome, (atMs - (this.#request?.startedAtMs ?? atMs)) / 1000);
   }
+}
+
+/** 500 is the model's answer; these are of a server that could not ask it. */
+function resultOf(status: number): EndpointResult {
+  return status >= 502 && status <= 504 ? 'failed' : 'ok';
+}
+
+function outcomeOf(status: number): RequestOutcome {
+  return status >= 500 ? 'error' : 'success';
 }
 
 function tooManyWait({ revision, pool }: Target): HttpError {

@@ -25,6 +25,8 @@ export function begin(snapshot: RolloutSnapshot): Beginning {
     step: 0,
     steps: stepsText(snapshot.rollout.steps),
     ...frozen(snapshot, from),
+    // Room that was short a moment ago is not waited for again.
+    ...(isUnderWay(progress) && progress?.isSwapping === true && { isSwapping: true }),
     ...(progress?.lastAction && { lastAction: progress.lastAction }),
   };
   const events = fresh.from === undefined ? [] : [started(fresh.from, target, progress)];
@@ -65,15 +67,18 @@ function remembered(snapshot: RolloutSnapshot, { stage, target, from }: Progress
   return readyPods(revisionIn(snapshot, target)) > 0 ? target : undefined;
 }
 
+function isUnderWay(progress: Progress | undefined): boolean {
+  return progress !== undefined && progress.stage !== 'Done' && progress.stage !== 'Returned';
+}
+
 /** What an autoscaler had when the first of several rollouts in a row began. */
 function frozen({ scale, progress, revisions }: RolloutSnapshot, from: string | undefined): Pick<Progress, 'frozen'> {
   if (scale.kind === 'Fixed') return {};
-  const isUnderWay = progress !== undefined && progress.stage !== 'Done' && progress.stage !== 'Returned';
   const running =
     from === undefined
       ? revisions.reduce((sum, { replicas }) => sum + replicas, 0)
       : (revisions.find(({ name }) => name === from)?.replicas ?? 0);
-  const count = (isUnderWay ? progress.frozen : undefined) ?? running;
+  const count = (isUnderWay(progress) ? progress?.frozen : undefined) ?? running;
   return { frozen: Math.min(scale.max, Math.max(scale.min, count)) };
 }
 

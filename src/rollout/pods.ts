@@ -25,8 +25,8 @@ interface Growth {
 
 /** @param next the weights that are being written now */
 export function planPods(situation: Situation, next: ReadonlyMap<string, number>): Pods {
-  const growth = isByStep(situation) ? stepping(situation, next) : gathering(situation, next);
   const { snapshot, progress } = situation;
+  const growth = growthOf(situation, next);
   const { revision, goal, others } = growth;
   const isSettled = progress.stage === 'Done' || progress.stage === 'Returned';
   const donors = [...others].filter(([name, count]) => count > 0 || revisionIn(snapshot, name).replicas > 0);
@@ -48,6 +48,14 @@ export function planPods(situation: Situation, next: ReadonlyMap<string, number>
     isSwapping: progress.isSwapping === true || progress.stage === 'Returning',
   };
   return { ...advised(situation, growth, removable), claim };
+}
+
+function growthOf(situation: Situation, next: ReadonlyMap<string, number>): Growth {
+  const { target, from } = situation.progress;
+  if (!isByStep(situation) || from === undefined) return gathering(situation, next, goalOf(situation.progress));
+  // Where another revision was replaced half-way, what it answered goes back before the next one starts.
+  const isClear = [...next.keys()].every((name) => name === target || name === from);
+  return isClear ? stepping(situation, next) : gathering(situation, next, from);
 }
 
 function advised(
@@ -93,9 +101,9 @@ function stepping(situation: Situation, next: ReadonlyMap<string, number>): Grow
   return { revision: target, goal: own, others };
 }
 
-function gathering(situation: Situation, next: ReadonlyMap<string, number>): Growth {
+function gathering(situation: Situation, next: ReadonlyMap<string, number>, name: string): Growth {
   const { snapshot, progress, wanted, isHeldUp } = situation;
-  const goal = revisionIn(snapshot, goalOf(progress));
+  const goal = revisionIn(snapshot, name);
   const others = new Map<string, number>();
   for (const revision of snapshot.revisions) {
     if (revision.name === goal.name) continue;

@@ -12,6 +12,7 @@ export interface Situation {
   readonly wanted: number;
   /** Ready pods below which nothing is taken away for want of room. */
   readonly floor: number;
+  /** Pods give way one for one: as many as the floor allows have to carry everything meanwhile. */
   readonly isSwapping: boolean;
   /** No step begins and no pod is added: a person holds it, or the model of the spec is being looked for. */
   readonly isHeldUp: boolean;
@@ -26,10 +27,17 @@ export function situationOf(snapshot: RolloutSnapshot, progress: Progress): Situ
     progress,
     wanted,
     floor: floorOf(snapshot.rollout, wanted),
-    isSwapping: progress.isSwapping === true || snapshot.advice?.kind === 'Swap',
+    isSwapping: isSwapping(snapshot, progress),
     isHeldUp: progress.pause !== undefined || !snapshot.isTargetKnown,
     weights: currentWeights(snapshot, progress),
   };
+}
+
+/** Whoever goes back, or on without steps, does not wait for room that others can make. */
+function isSwapping(snapshot: RolloutSnapshot, progress: Progress): boolean {
+  const { advice } = snapshot;
+  if (progress.isSwapping === true || advice?.kind === 'Swap') return true;
+  return advice !== undefined && advice.kind !== 'Fits' && !isByStep({ progress, snapshot });
 }
 
 /** A revision that has no Deployment yet, or none any more. */

@@ -136,12 +136,10 @@ export class ApiClient {
 
   /**
    * Server-side apply. Without `force` a field that another manager owns with another value refuses it as a Conflict.
-   * A field that the server does not know refuses it as a BadRequest where the resource is `strict`.
    */
   async apply<T extends KubeObject>(resource: Resource<T>, object: Manifest, force: boolean): Promise<T> {
     const query = this.#manager();
     query.set('force', String(force));
-    if (resource.strict === true) query.set('fieldValidation', 'Strict');
     const path = withQuery(pathTo(resource, object.metadata), query);
     return (await this.#write({
       method: 'PATCH',

@@ -105,15 +105,18 @@ describe('a kind that is not installed', () => {
     return informers;
   }
 
-  test('holds up the start where it is required, and not where it is optional', async () => {
-    api.missing.add(path);
-    const [required, optional] = [start(false), start(true)];
-    await clock.advance(60_000);
-    expect([required.hasSynced, optional.hasSynced]).toEqual([false, true]);
-    expect(optional.unlisted()).toEqual([]);
-    expect(optional.isInstalled(CONFIG_MAPS)).toBe(false);
-    expect(optional.list(CONFIG_MAPS)).toEqual([]);
-  });
+  test.each(['missing', 'forbidden'] as const)(
+    'holds up the start where it is required, and not where it is optional: %s',
+    async (why) => {
+      api[why].add(path);
+      const [required, optional] = [start(false), start(true)];
+      await clock.advance(60_000);
+      expect([required.hasSynced, optional.hasSynced]).toEqual([false, true]);
+      expect(optional.unlisted()).toEqual([]);
+      expect(optional.isInstalled(CONFIG_MAPS)).toBe(false);
+      expect(optional.list(CONFIG_MAPS)).toEqual([]);
+    },
+  );
 
   test('is asked for again only while someone wants it, and no more often than every 5 s', async () => {
     api.missing.add(path);

@@ -43,7 +43,7 @@ interface Scope {
   synced: boolean;
   /** The server forbids to list it, as in a namespace that was deleted together with our rights in it. */
   forbidden: boolean;
-  /** The server does not have the kind: there are no objects. Only of an optional watch. */
+  /** The server does not have the kind, or not for us: there are no objects. Only of an optional watch. */
   absent: boolean;
 }
 
@@ -190,7 +190,7 @@ export class Informer<T extends KubeObject> {
     }
     scope.resourceVersion = resourceVersion;
     if (scope.forbidden) this.#options.logger.info(`${this.#nameOf(scope)} can be listed again`);
-    if (scope.absent) this.#options.logger.info(`${this.#nameOf(scope)} are installed now`);
+    if (scope.absent) this.#options.logger.info(`${this.#nameOf(scope)} can be followed now`);
     scope.synced = true;
     scope.forbidden = false;
     scope.absent = false;

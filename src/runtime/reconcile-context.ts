@@ -17,7 +17,7 @@ export interface CacheReader {
   /** By an index that the watch declares. */
   byIndex<T extends KubeObject>(resource: Resource<T>, index: string, value: string): readonly T[];
   /**
-   * Whether the API server has the kind of an `optional` watch. While it has not, being asked makes the cache look
+   * Whether the API server has the kind of an `optional` watch, and lets it be read. While it has not, being asked makes the cache look
    * again soon: whoever waits for the kind keeps asking, and where nobody does, nothing is polled.
    */
   isInstalled(resource: Resource): boolean;
@@ -70,7 +70,10 @@ export interface Watch<T extends KubeObject = KubeObject> {
   readonly resource: Resource<T>;
   /** Only objects with these labels are listed, watched and kept. */
   readonly selector?: LabelSelector;
-  /** The kind may not be installed, or not yet: then it is an empty collection. See `CacheReader.isInstalled`. */
+  /**
+   * The kind may not be installed, or not yet, or may not be read: then it is an empty collection. See
+   * `CacheReader.isInstalled`.
+   */
   readonly optional?: boolean;
   /** Keeps of each object what is needed, to save memory. `managedFields` of other managers never arrive here. */
   transform?(object: T): T;

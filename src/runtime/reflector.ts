@@ -15,7 +15,7 @@ export interface ReflectorTarget<T extends KubeObject> {
   watched(event: WatchEvent<T>): void;
   /** The server forbids to follow the collection. Tried again all the same. */
   forbidden(error: ApiError): void;
-  /** The server does not have the kind. Left out where that is an error like any other. */
+  /** The server does not have the kind, or not for us. Left out where that is an error like any other. */
   absent?(): void;
 }
 
@@ -96,12 +96,12 @@ export class Reflector<T extends KubeObject> {
     // A refused watch may mean that its version is too old, or (a restored etcd) not yet there: a list finds out.
     if (error instanceof ApiError && error.status !== 429 && error.status !== 503) this.#resourceVersion = undefined;
     const forbidden = error instanceof ApiError && error.isForbidden;
-    if (forbidden) target.forbidden(error);
-    if (target.absent !== undefined && error instanceof ApiError && error.isNotFound) {
+    if (target.absent !== undefined && error instanceof ApiError && (error.isNotFound || forbidden)) {
       target.absent();
       this.#backoff.reset();
       return await this.#untilWanted(signal);
     }
+    if (forbidden) target.forbidden(error);
     const quiet = forbidden || (error instanceof ApiError && error.isExpired);
     const delayMs = this.#backoff.next();
     logger.log(quiet ? 'debug' : 'warn', `cannot follow ${resourceName(resource)}: ${describeError(error)}`, {

@@ -56,11 +56,6 @@ export interface Resource<T extends KubeObject = KubeObject> {
   readonly kind: string;
   readonly plural: string;
   readonly namespaced: boolean;
-  /**
-   * An apply with a field that the API server does not know is refused. Otherwise it is carried out without the field,
-   * which of a kind of others, in whatever release a cluster has it, could mean something else.
-   */
-  readonly strict?: boolean;
   readonly [objectType]?: T;
 }
 

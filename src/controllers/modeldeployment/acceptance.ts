@@ -11,7 +11,8 @@ export interface Refusal {
     | 'InvalidPod'
     | 'InvalidSpec'
     | 'NameConflict'
-    | 'GatewayApiMissing';
+    | 'GatewayApiMissing'
+    | 'UnsupportedByGateway';
   readonly message: string;
 }
 

@@ -16,12 +16,12 @@ import { AnalysisBook } from './analysis/book.ts';
 import type { QueryRunner } from './analysis/queries.ts';
 import {
   watchAutoscalers,
+  watchConfigMaps,
   watchDeployments,
   watchDisruptionBudgets,
   watchJobs,
   watchPods,
   watchRouterReports,
-  watchRoutes,
   watchServiceAccounts,
   watchServices,
 } from './caching.ts';
@@ -29,7 +29,7 @@ import { Planner } from './capacity/planner.ts';
 import { CountsReader, type FetchCounts } from './counts/reader.ts';
 import { watchIngresses } from './exposure/resources.ts';
 import { meaningOf } from './failure.ts';
-import { watchGateways, watchGrpcRoutes, watchHttpRoutes } from './gateway/resources.ts';
+import { watchGatewayClasses, watchGateways, watchGrpcRoutes, watchHttpRoutes } from './gateway/resources.ts';
 import { accept } from './phases/accept.ts';
 import { choose } from './phases/choose.ts';
 import { grow } from './phases/grow.ts';
@@ -44,7 +44,7 @@ import { Reporter } from './reporter.ts';
 import { PortBook } from './routing/ports.ts';
 import { lookAgain, newScope, type Scope } from './scope.ts';
 import type { RuntimeImages } from './types.ts';
-import { concernedByPod, concernedByReport, exposedBy } from './watches.ts';
+import { askingFor, concernedByPod, concernedByReport, exposedBy } from './watches.ts';
 
 export interface ModelDeploymentControllerOptions {
   /** Image of Fairlead that new revisions and Jobs run. */
@@ -89,7 +89,7 @@ export function modelDeploymentController(
       watchAutoscalers,
       watchDisruptionBudgets,
       watchJobs,
-      watchRoutes,
+      watchConfigMaps,
       watchIngresses,
       watchHttpRoutes,
       watchGrpcRoutes,
@@ -98,6 +98,9 @@ export function modelDeploymentController(
       mapped(watchPods, concernedByPod),
       mapped(watchRouterReports, concernedByReport),
       mapped(watchGateways, exposedBy),
+      mapped(watchConfigMaps, askingFor),
+      // What a class can do is asked for again where it matters.
+      mapped(watchGatewayClasses, () => []),
       mapped(watchModels, (model, cache) => cache.byIndex(MODEL_DEPLOYMENTS, BY_MODEL, keyOf(model)).map(keyOf)),
       mapped(watchModelVersions, (version, cache) =>
         cache.byIndex(MODEL_DEPLOYMENTS, BY_MODEL, modelKeyOf(version) ?? '').map(keyOf),

@@ -27,7 +27,7 @@ test.each<[string, readonly GatewayRoute[], object]>([
   [
     'that no gateway has looked at',
     [route(undefined)],
-    { kind: 'waiting', message: 'no gateway has looked at HTTPRoute churn yet' },
+    { kind: 'waiting', message: 'no gateway has looked at HTTPRoute churn yet; it waits for Gateway public' },
   ],
   ['that is accepted and whose backends are found', [taken], { kind: 'acknowledged', generation: 7 }],
   [

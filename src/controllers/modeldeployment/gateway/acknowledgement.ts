@@ -23,7 +23,11 @@ function acknowledgementOfRoute(route: GatewayRoute): Acknowledgement {
   const name = `${route.kind} ${route.metadata.name}`;
   // What a gateway said that the route was taken from may stay for ever.
   const parents = (route.status?.parents ?? []).filter(({ parentRef }) => isParent(parentRef, route));
-  if (parents.length === 0) return { kind: 'waiting', message: `no gateway has looked at ${name} yet` };
+  if (parents.length === 0) {
+    const [wanted] = route.spec?.parentRefs ?? [];
+    const message = `no gateway has looked at ${name} yet; it waits for Gateway ${wanted?.name ?? ''}`;
+    return { kind: 'waiting', message };
+  }
   const current = parents.flatMap((parent) =>
     (['Accepted', 'ResolvedRefs'] as const).map((type) => ({ parent, type, said: saidOf(parent, type, route) })),
   );

@@ -42,23 +42,29 @@ export interface GatewayListener {
 }
 
 export interface Gateway extends KubeObject {
-  readonly spec?: { readonly listeners?: readonly GatewayListener[] };
+  readonly spec?: { readonly gatewayClassName?: string; readonly listeners?: readonly GatewayListener[] };
   readonly status?: { readonly addresses?: readonly { readonly type?: string; readonly value: string }[] };
 }
 
-const gatewayApi = <T extends KubeObject>(kind: string): Resource<T> =>
+export interface GatewayClass extends KubeObject {
+  /** Absent where the implementation does not say what it can do. */
+  readonly status?: { readonly supportedFeatures?: readonly { readonly name: string }[] };
+}
+
+const gatewayApi = <T extends KubeObject>(kind: string, plural = `${kind.toLowerCase()}s`): Resource<T> =>
   defineResource<T>({
     group: GATEWAY_API_GROUP,
     version: 'v1',
     kind,
-    plural: `${kind.toLowerCase()}s`,
-    namespaced: true,
-    strict: true,
+    plural,
+    namespaced: kind !== 'GatewayClass',
   });
 
 export const HTTP_ROUTES = gatewayApi<GatewayRoute>('HTTPRoute');
 export const GRPC_ROUTES = gatewayApi<GatewayRoute>('GRPCRoute');
 export const GATEWAYS = gatewayApi<Gateway>('Gateway');
+/** In a namespaced install the operator may not read them. */
+export const GATEWAY_CLASSES = gatewayApi<GatewayClass>('GatewayClass', 'gatewayclasses');
 
 const OURS = { [LABELS.managedBy]: MANAGED_BY };
 
@@ -108,8 +114,25 @@ export const watchGateways: Watch<Gateway> = {
         ...(uid && { uid }),
         ...(resourceVersion && { resourceVersion }),
       },
-      ...(listeners && { spec: { listeners } }),
+      spec: {
+        ...(spec?.gatewayClassName !== undefined && { gatewayClassName: spec.gatewayClassName }),
+        ...(listeners && { listeners }),
+      },
       ...(status?.addresses && { status: { addresses: status.addresses } }),
+    };
+  },
+};
+
+export const watchGatewayClasses: Watch<GatewayClass> = {
+  resource: GATEWAY_CLASSES,
+  optional: true,
+  transform: ({ apiVersion, kind, metadata, status }) => {
+    const { name, uid, resourceVersion } = metadata;
+    return {
+      apiVersion,
+      kind,
+      metadata: { name, ...(uid && { uid }), ...(resourceVersion && { resourceVersion }) },
+      ...(status?.supportedFeatures && { status: { supportedFeatures: status.supportedFeatures } }),
     };
   },
 };

@@ -2,14 +2,21 @@ import { objectKey } from '../../../runtime/types.ts';
 import { SERVICE_ACCOUNTS, SERVICES } from '../../resources.ts';
 import { refusal } from '../acceptance.ts';
 import { desiredServiceAccount } from '../desired.ts';
-import { gatewayRefusal } from '../gateway/refusal.ts';
+import { GATEWAY_REASONS, gatewayRefusal } from '../gateway/refusal.ts';
+import { lookAgain } from '../scope.ts';
 import { desiredService } from '../services.ts';
 import type { Phase } from './phase.ts';
+
+/** How soon it is seen that a Gateway can do what it could not: asking is what makes the caches look again. */
+const GATEWAY_RETRY_MS = 10_000;
 
 /** Refuses what the schema could not, and makes sure of the names that pods and clients depend on. */
 export const accept: Phase = async (scope, context) => {
   const { object, owner } = scope;
-  scope.refusal = refusal(object) ?? gatewayRefusal(object.spec, (resource) => context.cache.isInstalled(resource));
+  scope.refusal = refusal(object) ?? gatewayRefusal(object, context.cache);
+  if (scope.refusal !== undefined && GATEWAY_REASONS.has(scope.refusal.reason)) {
+    lookAgain(scope, scope.nowMs + GATEWAY_RETRY_MS);
+  }
   if (scope.refusal !== undefined) return 'stop';
   const account = desiredServiceAccount(owner, object.spec);
   // Where it leads is for later; that it is there is not.

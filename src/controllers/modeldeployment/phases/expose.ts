@@ -11,7 +11,7 @@ import { loadBalancerAddresses, loadBalancerName } from '../exposure/load-balanc
 import { INGRESSES } from '../exposure/resources.ts';
 import { acknowledgementOf } from '../gateway/acknowledgement.ts';
 import { gatewayAddresses } from '../gateway/addresses.ts';
-import { strictnessRefusal } from '../gateway/refusal.ts';
+import { schemaRefusal } from '../gateway/refusal.ts';
 import { GATEWAYS, GRPC_ROUTES, HTTP_ROUTES } from '../gateway/resources.ts';
 import { splitOfRoute, splitToService } from '../gateway/split.ts';
 import { lookAgain, type Scope } from '../scope.ts';
@@ -42,7 +42,7 @@ export async function expose(
   try {
     await Promise.all(wanted.map(({ resource, desired }) => context.apply(resource, desired)));
   } catch (error) {
-    scope.refusal = error instanceof ApiError ? strictnessRefusal(error) : undefined;
+    scope.refusal = error instanceof ApiError ? schemaRefusal(error) : undefined;
     if (scope.refusal === undefined) throw error;
     lookAgain(scope, scope.nowMs + RELEASE_RETRY_MS);
     return 'stop';

@@ -301,3 +301,28 @@ describe('a rollout by steps', () => {
     expect(shown(scope)).toMatchObject({ Available: 'False NoReadyRouter', Ready: 'False NoReadyRouter' });
   });
 });
+
+describe('a model that is published', () => {
+  const revisions = [revisionOf('churn-new')];
+  const addresses = { http: 'https://churn.example.com' };
+
+  test('says where clients outside of the cluster reach it, as far as that is known', () => {
+    const acknowledgement = { kind: 'acknowledged', generation: 1 } as const;
+    const published = scopeOf({ revisions, exposure: { addresses, acknowledgement } });
+    expect(report(published).fields).toMatchObject({ phase: 'Ready', address: { external: addresses } });
+    expect(report(scopeOf({ revisions })).fields.address).not.toHaveProperty('external');
+  });
+
+  test.each([
+    ['refused', 'RouteRefused', 'False'],
+    ['waiting', 'WaitingForGateway', 'True'],
+  ] as const)('is not Ready while its Gateway has its route %s, though its pods serve', (kind, reason, progressing) => {
+    const acknowledgement = { kind, message: 'Gateway public says so' };
+    const scope = scopeOf({ revisions, exposure: { addresses, acknowledgement } });
+    expect(shown(scope)).toMatchObject({
+      Ready: `False ${reason}`,
+      Progressing: `${progressing} ${reason}`,
+      Available: 'True PodsReady',
+    });
+  });
+});

@@ -61,13 +61,15 @@ function obstacleOfRollout(scope: Scope, { report, progress }: RolloutDecision):
   const { diagnoses, autoscalerFailure } = scope;
   switch (report.outcome) {
     case 'Complete':
-      return routerObstacle(scope);
+      return routerObstacle(scope) ?? gatewayObstacle(scope);
     case 'RolledBack':
       return { kind: 'rolledBack', reason: progress.failure?.reason ?? 'RolledBack', message: report.message };
     case 'Paused':
       return { kind: 'paused', reason: progress.pause?.reason ?? 'Paused', message: report.message };
     case 'Progressing': {
       const [first] = diagnoses;
+      const atGateway = gatewayObstacle(scope);
+      if (atGateway?.kind === 'failed') return atGateway;
       if (report.shortfall !== undefined) return { kind: 'capacity', ...report.shortfall };
       if (first !== undefined && first.kind !== 'waiting') {
         return first.kind === 'failed' ? { ...first, message: `${first.message}${servesOn(scope)}` } : first;
@@ -85,6 +87,15 @@ function routerObstacle({ routing }: Scope): Obstacle | undefined {
   if (splitter !== 'Router' || lead?.to !== 'routers' || acknowledgement?.hasReadyRouter !== false) return undefined;
   const message = `no router of the namespace is ready (${routers.length} run), and clients come by them`;
   return { kind: 'waiting', reason: 'NoReadyRouter', message };
+}
+
+/** Clients that come by a Gateway find nobody while it has not taken the route. */
+function gatewayObstacle({ exposure: { acknowledgement } }: Scope): Obstacle | undefined {
+  if (acknowledgement === undefined || acknowledgement.kind === 'acknowledged') return undefined;
+  const { message } = acknowledgement;
+  return acknowledgement.kind === 'refused'
+    ? { kind: 'failed', reason: 'RouteRefused', message }
+    : { kind: 'waiting', reason: 'WaitingForGateway', message };
 }
 
 /** The wanted model has all of the traffic: what goes wrong beside it takes nothing of that away. */
@@ -134,7 +145,11 @@ function fieldsOf(scope: Scope, obstacle: Obstacle | undefined, ready: number): 
   return {
     ...(generation !== undefined && { observedGeneration: generation }),
     phase: phaseOf(scope, obstacle, ready),
-    address: { http: `http://${host}`, ...(hasGrpc(object.spec) && { grpc: `${host}:${PORTS.grpc.service}` }) },
+    address: {
+      http: `http://${host}`,
+      ...(hasGrpc(object.spec) && { grpc: `${host}:${PORTS.grpc.service}` }),
+      ...(isReachedFromOutside(scope) && { external: scope.exposure.addresses }),
+    },
     ...(resolved && { model: resolved }),
     ...revisionsOf(scope),
     ...rolloutOf(scope, obstacle),
@@ -198,6 +213,10 @@ function memoryOf(progress: Progress | undefined): Pick<Report['fields'], 'faile
       },
     }),
   };
+}
+
+function isReachedFromOutside({ exposure: { addresses } }: Scope): boolean {
+  return addresses.http !== undefined || addresses.grpc !== undefined;
 }
 
 function plannedReplicas({ decision }: Scope, revision: Revision): number {

@@ -1,0 +1,179 @@
+import { describe, expect, test } from 'vitest';
+import type { Measure } from './policy.ts';
+import { policyOf } from './testing/policy.ts';
+import { rollouts } from './testing/rollouts.ts';
+import { logNormalLatency, type Random, type Simulation } from './testing/simulated-traffic.ts';
+
+/** What verdicts promise, on rollouts that are simulated from fixed seeds and looked at in every interval. */
+
+const same =
+  (behaviour: Simulation['behaviour'] extends () => (random: Random) => { canary: infer B } ? B : never) =>
+  () =>
+  () => ({
+    canary: behaviour,
+    stable: behaviour,
+  });
+
+const errors = (absolute: number): Record<string, Measure> => ({
+  errors: { kind: 'ErrorRate', allowed: { absolute } },
+});
+const base = { intervals: 60, requests: 1_000, weight: 0.1 };
+
+/** Errors that come in bursts, on each side at times of its own: they begin and end at random. */
+const bursts = (begins: number, ends: number, during: number, between: number) => () => {
+  let [canary, stable] = [false, false];
+  return (random: Random) => {
+    canary = canary ? random() >= ends : random() < begins;
+    stable = stable ? random() >= ends : random() < begins;
+    return {
+      canary: { errorRate: canary ? during : between },
+      stable: { errorRate: stable ? during : between },
+    };
+  };
+};
+const sharedBursts = () => {
+  let isBurst = false;
+  return (random: Random) => {
+    isBurst = isBurst ? random() >= 0.33 : random() < 0.05;
+    return same({ errorRate: isBurst ? 0.3 : 0.005 })()();
+  };
+};
+const burstyLoad = (random: Random) => (random() < 0.1 ? 6 : 0.45);
+
+describe('the same model twice, with no increase allowed, is called Unhealthy in at most 10 of 500 rollouts', () => {
+  test.each<[string, Partial<Simulation>]>([
+    ['2% errors', { behaviour: same({ errorRate: 0.02 }) }],
+    ['2% errors and little traffic', { behaviour: same({ errorRate: 0.02 }), requests: 60 }],
+    ['an error in a thousand', { behaviour: same({ errorRate: 0.001 }) }],
+    ['half of the traffic', { behaviour: same({ errorRate: 0.02 }), weight: 0.5 }],
+    ['traffic in bursts', { behaviour: same({ errorRate: 0.02 }), load: burstyLoad }],
+    ['bursts of errors that both have, with traffic in bursts', { behaviour: sharedBursts, load: burstyLoad }],
+    ['bursts of errors, an interval each', { behaviour: bursts(0.05, 1, 0.2, 0.005) }],
+    ['rare bursts in which half of all fails', { behaviour: bursts(0.01, 0.33, 0.5, 0) }],
+    ['bursts of errors, three intervals each', { behaviour: bursts(0.03, 0.33, 0.2, 0.005) }],
+  ])('%s', (_, simulation) => {
+    const { unhealthy } = rollouts(500, { ...base, ...simulation } as Simulation, policyOf(errors(0)), 'Unhealthy');
+    expect(unhealthy).toBeLessThanOrEqual(10);
+  });
+
+  test('by its errors, its latencies and its predictions together', () => {
+    const behaviour = same({
+      errorRate: 0.01,
+      latency: logNormalLatency(0.02, 0.5),
+      labels: [0.5, 0.3, 0.15, 0.05],
+    });
+    const policy = policyOf({
+      ...errors(0),
+      p50: { kind: 'Latency', quantile: 0.5, allowed: { relative: 0 } },
+      p95: { kind: 'Latency', quantile: 0.95, allowed: { relative: 0 } },
+      p99: { kind: 'Latency', quantile: 0.99, allowed: { relative: 0 } },
+      predictions: { kind: 'PredictionDistribution', max: 0.001 },
+    });
+    const { unhealthy } = rollouts(500, { ...base, intervals: 40, behaviour }, policy, 'Unhealthy');
+    expect(unhealthy).toBeLessThanOrEqual(10);
+  });
+});
+
+describe('the same model twice is called Healthy within a number of its own requests, in 95% of rollouts', () => {
+  test.each<[string, Partial<Simulation>, Record<string, Measure>, number]>([
+    ['no errors, 1% allowed', { behaviour: same({ errorRate: 0 }) }, errors(0.01), 700],
+    ['0.5% errors, 1% allowed', { behaviour: same({ errorRate: 0.005 }) }, errors(0.01), 2_500],
+    ['1% errors, 1% allowed', { behaviour: same({ errorRate: 0.01 }) }, errors(0.01), 3_500],
+    ['2% errors, 1% allowed', { behaviour: same({ errorRate: 0.02 }), intervals: 100 }, errors(0.01), 6_500],
+    [
+      'p99, a quarter more allowed',
+      { behaviour: same({ errorRate: 0, latency: logNormalLatency(0.02, 0.5) }), intervals: 100 },
+      { p99: { kind: 'Latency', quantile: 0.99, allowed: { relative: 0.25 } } },
+      7_000,
+    ],
+    [
+      'p50, a tenth more allowed',
+      { behaviour: same({ errorRate: 0, latency: logNormalLatency(0.02, 0.5) }), intervals: 60 },
+      { p50: { kind: 'Latency', quantile: 0.5, allowed: { relative: 0.1 } } },
+      2_500,
+    ],
+    [
+      'predictions, 10% apart allowed',
+      { behaviour: same({ errorRate: 0, labels: [0.5, 0.3, 0.15, 0.05] }) },
+      { predictions: { kind: 'PredictionDistribution', max: 0.1 } },
+      1_000,
+    ],
+  ])('%s', (_, simulation, measures, requests) => {
+    const { healthy, requestsAt95 } = rollouts(
+      200,
+      { ...base, ...simulation } as Simulation,
+      policyOf(measures),
+      'Healthy',
+    );
+    expect(healthy).toBeGreaterThanOrEqual(190);
+    expect(requestsAt95).toBeLessThanOrEqual(requests);
+  });
+});
+
+describe('a canary that is worse is called Unhealthy within a number of its own requests, in 95% of rollouts', () => {
+  const slow = { stable: { errorRate: 0, latency: logNormalLatency(0.02, 0.5) } };
+  test.each<[string, Partial<Simulation>, Record<string, Measure>, number]>([
+    [
+      '4% errors against 2%, at weight 10 and with no increase allowed',
+      { behaviour: () => () => ({ canary: { errorRate: 0.04 }, stable: { errorRate: 0.02 } }), requests: 500 },
+      errors(0),
+      2_000,
+    ],
+    [
+      'half as slow again, where p99 may be a quarter more',
+      { behaviour: () => () => ({ ...slow, canary: { errorRate: 0, latency: logNormalLatency(0.03, 0.5) } }) },
+      { p99: { kind: 'Latency', quantile: 0.99, allowed: { relative: 0.25 } } },
+      4_500,
+    ],
+    [
+      'twice as slow, where p99 may be a quarter more',
+      { behaviour: () => () => ({ ...slow, canary: { errorRate: 0, latency: logNormalLatency(0.04, 0.5) } }) },
+      { p99: { kind: 'Latency', quantile: 0.99, allowed: { relative: 0.25 } } },
+      1_200,
+    ],
+    [
+      'one label for all, where predictions may be 10% apart',
+      {
+        behaviour: () => () => ({
+          canary: { errorRate: 0, labels: [0, 1] },
+          stable: { errorRate: 0, labels: [0.5, 0.5] },
+        }),
+      },
+      { predictions: { kind: 'PredictionDistribution', max: 0.1 } },
+      700,
+    ],
+  ])('%s', (_, simulation, measures, requests) => {
+    const within = { ...base, intervals: 80, ...simulation } as Simulation;
+    const { unhealthy, requestsAt95 } = rollouts(200, within, policyOf(measures), 'Unhealthy');
+    expect(unhealthy).toBeGreaterThanOrEqual(190);
+    expect(requestsAt95).toBeLessThanOrEqual(requests);
+  });
+});
+
+describe('a canary that is worse than allowed is called Healthy in at most 5% of rollouts', () => {
+  test.each<[string, Partial<Simulation>, Record<string, Measure>]>([
+    [
+      'a little more errors than allowed',
+      { behaviour: () => () => ({ canary: { errorRate: 0.0301 }, stable: { errorRate: 0.02 } }) },
+      errors(0.01),
+    ],
+    [
+      'no error but by chance',
+      { behaviour: () => () => ({ canary: { errorRate: 0.0101 }, stable: { errorRate: 0 } }) },
+      errors(0.01),
+    ],
+    [
+      'a little slower than allowed',
+      {
+        behaviour: () => () => ({
+          canary: { errorRate: 0, latency: logNormalLatency(0.0251, 0.5) },
+          stable: { errorRate: 0, latency: logNormalLatency(0.02, 0.5) },
+        }),
+      },
+      { p95: { kind: 'Latency', quantile: 0.95, allowed: { relative: 0.25 } } },
+    ],
+  ])('%s', (_, simulation, measures) => {
+    const { healthy } = rollouts(200, { ...base, ...simulation } as Simulation, policyOf(measures), 'Healthy');
+    expect(healthy).toBeLessThanOrEqual(10);
+  });
+});

@@ -1,0 +1,171 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { LATENCY_BOUNDS_SECONDS, type RevisionCounts } from '../../api/counts.ts';
+import { total } from '../../stats/histogram.ts';
+import type { Interval } from './interval.ts';
+import {
+  type AnalysisState,
+  beginAnalysis,
+  decodeState,
+  encodeState,
+  observe,
+  observeQuery,
+  requestsOf,
+} from './state.ts';
+
+const buckets = (at: number, count: number) =>
+  Array.from({ length: LATENCY_BOUNDS_SECONDS.length + 1 }, (_, bucket) => (bucket === at ? count : 0));
+
+function counts(requests: number, more: Partial<RevisionCounts> = {}): RevisionCounts {
+  return { requests, errors: 0, latency: { buckets: buckets(12, requests), sumSeconds: 0 }, ...more };
+}
+
+const interval = (canary?: RevisionCounts, stable?: RevisionCounts): Interval => ({
+  endMs: 10_000,
+  durationMs: 10_000,
+  unread: 0,
+  ...(canary && { canary }),
+  ...(stable && { stable }),
+});
+
+const observeAll = (state: AnalysisState, intervals: readonly Interval[]) => intervals.reduce(observe, state);
+
+test('however many intervals are observed, all requests are kept in at most 32 blocks of equal length but the last', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 400 }), (intervals) => {
+      const state = observeAll(
+        beginAnalysis('Split', 0),
+        Array.from({ length: intervals }, () => interval(counts(3), counts(7))),
+      );
+      expect(state.blocks.length).toBeLessThanOrEqual(32);
+      expect(requestsOf(state, 'canary')).toBe(3 * intervals);
+      expect(requestsOf(state, 'stable')).toBe(7 * intervals);
+      expect((state.blocks.length - 1) * state.intervalsPerBlock + state.inLastBlock).toBe(intervals);
+      expect(new Set(state.blocks.slice(0, -1).map((block) => block.canary.requests)).size).toBeLessThanOrEqual(1);
+      expect(total(state.blocks.map((block) => block.durationMs))).toBe(10_000 * intervals);
+    }),
+    { numRuns: 30 },
+  );
+});
+
+describe('minutes in which a revision that is compared answers nothing count for nothing', () => {
+  test.each<[string, 'Split' | 'Whole', Interval, number]>([
+    ['no traffic at all', 'Split', interval(counts(0), counts(0)), 0],
+    ['nothing counted of either', 'Split', interval(), 0],
+    ['none to the canary', 'Split', interval(undefined, counts(5)), 0],
+    ['none to stable', 'Split', interval(counts(5), undefined), 0],
+    ['none to stable, where the canary has all', 'Whole', interval(counts(5), undefined), 1],
+    ['both', 'Split', interval(counts(5), counts(5)), 1],
+  ])('%s', (_, traffic, observed, blocks) => {
+    const state = observe(beginAnalysis(traffic, 0), observed);
+    expect(state.blocks).toHaveLength(blocks);
+    expect(state.idleIntervals).toBe(1 - blocks);
+    expect(state.lastIdle).toBe(blocks === 0);
+  });
+});
+
+test('of a mirror, the copies that the canary answered are what is judged', () => {
+  const mirror = {
+    requests: 9,
+    errors: 2,
+    dropped: 1,
+    compared: 7,
+    agreed: 6,
+    latency: { buckets: buckets(3, 7), sumSeconds: 1 },
+  };
+  const state = observe(beginAnalysis('Mirror', 0), interval(counts(100, { mirror }), counts(90)));
+  expect(state.blocks[0]).toMatchObject({ canary: { requests: 9, errors: 2 }, compared: 7, agreed: 6 });
+  expect(state.dropped).toBe(1);
+});
+
+test('readings that fail are counted in a row, and leave what was counted alone', () => {
+  const counted = observe(beginAnalysis('Split', 0), interval(counts(5), counts(5)));
+  const failed = observeAll(counted, [
+    { endMs: 1, failure: 'no route to host' },
+    { endMs: 2, failure: 'timed out' },
+  ]);
+  expect(failed).toMatchObject({ consecutiveFailures: 2, failure: 'timed out', blocks: counted.blocks });
+  expect(observe(failed, interval(counts(1), counts(1)))).toMatchObject({ consecutiveFailures: 0 });
+  expect(observe(failed, interval(counts(1), counts(1))).failure).toBeUndefined();
+});
+
+test('a clock that goes back adds no time', () => {
+  const state = observe(beginAnalysis('Split', 0), { ...interval(counts(5), counts(5)), durationMs: -30_000 });
+  expect(state.blocks[0]?.durationMs).toBe(0);
+});
+
+describe('predictions', () => {
+  const labels = (all: Record<string, number>) => ({
+    predictions: { y: { kind: 'Label' as const, counts: all, other: 0 } },
+  });
+  const numbers = (all: Record<string, number>) => ({
+    predictions: { y: { kind: 'Number' as const, counts: all, other: 0 } },
+  });
+
+  test('are kept label by label until stable has predicted enough, and then by its most frequent labels', () => {
+    const many = Object.fromEntries(Array.from({ length: 60 }, (_, k) => [`label-${k}`, 60 - k]));
+    const first = observe(
+      beginAnalysis('Split', 0),
+      interval(counts(9, labels({ a: 9 })), counts(50, labels({ a: 50 }))),
+    );
+    expect(first.groupings).toEqual({});
+    const second = observe(first, interval(counts(9, labels(many)), counts(500, labels(many))));
+    expect(second.groupings.y).toMatchObject({ kind: 'Label' });
+    const kept = second.blocks[1]?.stable.predictions.y;
+    expect(Object.keys(kept?.counts ?? {})).toHaveLength(31);
+    expect(total(Object.values(kept?.counts ?? {})) + (kept?.other ?? 0)).toBe(1830);
+  });
+
+  test('that are numbers are kept in groups of about equal size, with groups for what stable never predicts', () => {
+    const spread = Object.fromEntries(Array.from({ length: 100 }, (_, k) => [String(300 + k), 5]));
+    const state = observe(
+      beginAnalysis('Split', 0),
+      interval(counts(9, numbers({ 10: 4, 790: 3, NaN: 2 })), counts(500, numbers(spread))),
+    );
+    const { canary, stable } = state.blocks[0] ?? {};
+    const sizes = Object.values(stable?.predictions.y?.counts ?? {});
+    expect(sizes.length).toBeGreaterThanOrEqual(14);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(40);
+    const names = Object.keys(canary?.predictions.y?.counts ?? {});
+    expect(names.filter((name) => stable?.predictions.y?.counts[name] !== undefined)).toEqual([]);
+    expect(canary?.predictions.y?.counts).toMatchObject({ 0: 4, NaN: 2 });
+  });
+
+  test('of another kind than stable has are other ones', () => {
+    const state = observe(
+      beginAnalysis('Split', 0),
+      interval(counts(9, labels({ a: 9 })), counts(500, numbers({ 400: 500 }))),
+    );
+    expect(state.blocks[0]?.canary.predictions.y).toEqual({ kind: 'Number', counts: {}, other: 9 });
+  });
+});
+
+describe('what is remembered', () => {
+  const full = observeQuery(
+    observeAll(
+      beginAnalysis('Split', 0),
+      Array.from({ length: 320 }, (_, k) => {
+        const all = Object.fromEntries(Array.from({ length: 300 }, (_, label) => [`label-${label}`, 100_000 + k]));
+        const predictions = Object.fromEntries(
+          Array.from({ length: 8 }, (_, output) => [`y${output}`, { kind: 'Label' as const, counts: all, other: 0 }]),
+        );
+        const latency = { buckets: buckets(0, 0).map(() => 123_456_789), sumSeconds: 1 };
+        return interval(counts(1e12, { latency, predictions }), counts(1e12, { latency, predictions }));
+      }),
+    ),
+    'revenue',
+    { failure: 'x'.repeat(5_000) },
+  );
+
+  test('is bounded, whatever was counted', () => {
+    expect(encodeState(full).length).toBeLessThan(200_000);
+  });
+
+  test('is the same after an operator has restarted', () => {
+    expect(decodeState(encodeState(full))).toEqual(full);
+  });
+
+  test.each(['', '{', '{}', '{"version":2}', 'null'])('is none where it cannot be read: %s', (text) => {
+    expect(decodeState(text)).toBeUndefined();
+  });
+});

@@ -1,18 +1,9 @@
-import type {
-  Endpoint,
-  EndpointPoolLike,
-  EndpointResult,
-  EndpointWaiter,
-  RequestOutcome,
-  RouterClock,
-  Target,
-} from '../types.ts';
+import type { Endpoint, EndpointPoolLike, EndpointResult, EndpointWaiter, RequestOutcome, Target } from '../types.ts';
+import type { CallOwner, CallRequest, CallSurroundings, Exchange } from './exchange.ts';
 import { HttpError } from './http-error.ts';
-import type { OutBuffer } from './out-buffer.ts';
-import type { RequestHead } from './request-head.ts';
+import { tooManyWait } from './refusals.ts';
 import type { ResponseHead } from './response-head.ts';
 import type { AnswerReceiver, UpstreamConnection } from './upstream-connection.ts';
-import type { HttpUpstreams } from './upstreams.ts';
 
 /** Request bodies of up to so much are kept until the answer begins, to be sent again. */
 const REPLAY_BYTES = 65_536;
@@ -25,64 +16,6 @@ const MAX_UNREACHABLE = 3;
 const STALE_WITHIN_MS = 100;
 
 const END_OF_CHUNKS = '0\r\n\r\n';
-
-/** What all calls of a relay share. */
-export interface CallSurroundings {
-  readonly clock: RouterClock;
-  readonly upstreams: HttpUpstreams;
-  readonly head: RequestHead;
-  readonly out: OutBuffer;
-}
-
-/** Whose call it is. */
-export interface CallOwner {
-  interim(head: ResponseHead): void;
-  /** As `AnswerReceiver`; with `isLast`, it is still to be written out, and `over` follows. */
-  answered(head: ResponseHead | undefined, bytes: Buffer, start: number, end: number, isLast: boolean): void;
-  flush(): boolean;
-  /** The answer is whole, and the call can be used again. */
-  over(): void;
-  /** There is no answer. */
-  failed(error: HttpError): void;
-  /** The answer broke off in the middle. */
-  brokenOff(reason: string): void;
-  /** More of the request's body is taken again. */
-  drained(): void;
-  /** A target's part in the request is over: told once for each target that it was sent to, or failed to be. */
-  ended(target: Target, outcome: RequestOutcome, seconds: number): void;
-}
-
-/** A request's way to its answer, as the client's connection sees it. */
-export interface Exchange {
-  /** The target that has the request now. */
-  readonly target: Target | undefined;
-  /** What there is no answer for want of. */
-  readonly hold: 'endpoint' | 'answer';
-  /** The next piece of the body. `flushRequest` follows. @throws HttpError where it cannot be taken. */
-  body(bytes: Buffer, start: number, end: number): void;
-  /** The body is whole. `flushRequest` follows. */
-  complete(): void;
-  /** Writes what was given. False when no more of the body is taken until `drained`. */
-  flushRequest(): boolean;
-  /** The answer, if there is one, is taken again. */
-  resume(): void;
-  /** Gives the request up: because the client did, or because there is no answer in time, which counts as an error. */
-  cancel(why: 'cancelled' | 'late'): void;
-}
-
-/** Bytes of a request that is sent: its head, and where it may go. */
-export interface CallRequest {
-  readonly target: Target;
-  readonly elsewhere: readonly Target[];
-  /** Holds the head from `start`, as `RequestHead` reads it again where it has to be sent again. */
-  readonly bytes: Buffer;
-  readonly start: number;
-  /** Header lines that this hop adds, up to the value of TIMEOUT_HEADER. */
-  readonly lines: string;
-  /** When the head was whole, and when the answer has to begin. */
-  readonly startedAtMs: number;
-  readonly deadlineMs: number;
-}
 
 type State = 'idle' | 'waiting' | 'connecting' | 'sent' | 'answering';
 
@@ -404,12 +337,4 @@ function resultOf(status: number): EndpointResult {
 
 function outcomeOf(status: number): RequestOutcome {
   return status >= 500 ? 'error' : 'success';
-}
-
-function tooManyWait({ revision, pool }: Target): HttpError {
-  return new HttpError(
-    429,
-    `${pool.waiting} requests wait for the ${pool.size} endpoints of ${revision}, as many as may; ${pool.inFlight} are in flight`,
-    1,
-  );
 }

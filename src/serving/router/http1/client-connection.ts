@@ -1,32 +1,18 @@
 import type { Socket } from 'node:net';
-import type { Choice, RequestOutcome, RequestRouter, Target } from '../types.ts';
+import { BufferedExchange } from '../buffered/buffered-exchange.ts';
+import { EnsembleExchange, type EnsembleOwner } from '../buffered/ensemble-exchange.ts';
+import type { Choice, RequestOutcome, Target } from '../types.ts';
 import { Alarm } from './alarm.ts';
-import { Call, type CallOwner, type CallSurroundings } from './call.ts';
+import { Call } from './call.ts';
 import { LF } from './characters.ts';
 import { ChunkedBody } from './chunked-body.ts';
+import type { CallOwner, CallRequest, Exchange } from './exchange.ts';
 import { INCOMPLETE, MAX_HEAD_BYTES } from './field-lines.ts';
 import { HttpError, REASON_PHRASES } from './http-error.ts';
+import { lateAnswer, tooLarge } from './refusals.ts';
+import type { RelaySurroundings } from './relay-surroundings.ts';
 import { TIMEOUT_HEADER } from './request-head.ts';
 import { BODY_BY_CHUNKS, BODY_BY_CLOSE, type ResponseHead } from './response-head.ts';
-
-/** How long a client may take, in milliseconds. */
-export interface ClientTimes {
-  /** From the first byte of a head to its last. */
-  readonly headMs: number;
-  /** Between two requests. */
-  readonly idleMs: number;
-  /** While an answer goes out and nothing moves: the client does not read, or the server does not write. */
-  readonly silenceMs: number;
-  /** After a last answer: what still comes is thrown away, so that a reset does not overtake the answer. */
-  readonly lingerMs: number;
-}
-
-export interface RelaySurroundings extends CallSurroundings {
-  readonly router: RequestRouter;
-  readonly times: ClientTimes;
-  /** Connections end with the answer that they wait for. */
-  isDraining: boolean;
-}
 
 /** Requests that a client sends before it has its answers are kept up to so much; then it is not read from. */
 const MAX_PIPELINED_BYTES = 65_536;
@@ -35,12 +21,14 @@ const END_OF_CHUNKS = '0\r\n\r\n';
 
 type Phase = 'head' | 'body' | 'answer' | 'closing';
 
-/** One connection of a client: its requests one after the other, each on its way through a `Call`, and their answers. */
-export class ClientConnection implements CallOwner {
+/** One connection of a client: its requests one after the other, each on its way through an `Exchange`, and their answers. */
+export class ClientConnection implements CallOwner, EnsembleOwner {
   readonly #socket: Socket;
   readonly #surroundings: RelaySurroundings;
   readonly #alarm: Alarm;
   readonly #call: Call;
+  /** Of the request that is under way: the call, or what makes several of them. */
+  #exchange: Exchange;
   readonly #chunks = new ChunkedBody();
   readonly #lines: string;
   #phase: Phase = 'head';
@@ -55,6 +43,7 @@ export class ClientConnection implements CallOwner {
   #timeoutMs = 0;
   #owesContinue = false;
   #isHttp10 = false;
+  #isHeadRequest = false;
   /** The connection ends with this answer. */
   #closes = false;
   #hasAnswerBegun = false;
@@ -66,6 +55,7 @@ export class ClientConnection implements CallOwner {
     this.#socket = socket;
     this.#surroundings = surroundings;
     this.#call = new Call(surroundings, this);
+    this.#exchange = this.#call;
     this.#alarm = new Alarm(surroundings.clock, () => this.#late());
     this.#lines = `via: 1.1 fairlead\r\nx-forwarded-for: ${socket.remoteAddress ?? 'unknown'}\r\n${TIMEOUT_HEADER}: `;
     this.#rest();
@@ -75,7 +65,7 @@ export class ClientConnection implements CallOwner {
     socket.on('close', () => {
       this.#phase = 'closing';
       this.#alarm.clear();
-      this.#call.cancel('cancelled');
+      this.#exchange.cancel('cancelled');
       onClosed(this);
     });
     // A client that ends its side is taken to have gone, as node:http and nginx do: what it asked for is given up.
@@ -113,7 +103,7 @@ export class ClientConnection implements CallOwner {
     } catch (error) {
       if (!(error instanceof HttpError)) throw error;
       this.#surroundings.out.clear();
-      this.#call.cancel('cancelled');
+      this.#exchange.cancel('cancelled');
       this.#closes = true;
       this.#refuse(error);
     }
@@ -156,6 +146,7 @@ export class ClientConnection implements CallOwner {
     }
     this.#hasHeadAlarm = false;
     this.#isHttp10 = head.isHttp10;
+    this.#isHeadRequest = head.isHead;
     const choice = router.choose(head);
     if ('reason' in choice) throw new HttpError(503, choice.reason, 1);
     if (head.bodyBytes > choice.maxBodyBytes) throw tooLarge(String(head.bodyBytes), choice.maxBodyBytes);
@@ -182,22 +173,45 @@ export class ClientConnection implements CallOwner {
     const { start } = head;
     const { target, elsewhere } = choice;
     const request = { target, elsewhere, bytes: input, start, lines: this.#lines, startedAtMs: nowMs, deadlineMs };
-    this.#call.start(request, bodyStart, bodyEnd, this.#phase === 'answer');
+    if (choice.mirror === undefined && choice.fallback === undefined && choice.ensemble === undefined) {
+      this.#exchange = this.#call;
+      this.#call.start(request, bodyStart, bodyEnd, this.#phase === 'answer');
+    } else {
+      this.#buffer(choice, request, bodyStart, bodyEnd);
+    }
     if (this.#phase === 'answer' || this.#input === undefined) this.#flushRequest();
+  }
+
+  #buffer(choice: Choice, request: CallRequest, bodyStart: number, bodyEnd: number): void {
+    const { mirror, fallback, ensemble } = choice;
+    // Only inference is copied and combined: what is asked of the server itself has no answer to compare.
+    const isInference = this.#surroundings.head.method === 'POST';
+    if (isInference && ensemble !== undefined) {
+      this.#exchange = new EnsembleExchange(this.#surroundings, this, choice, ensemble, request);
+    } else if (fallback !== undefined || (isInference && mirror !== undefined)) {
+      const asked = isInference ? choice : { ...choice, mirror: undefined };
+      this.#exchange = new BufferedExchange(this.#surroundings, this, asked, request);
+    } else {
+      this.#exchange = this.#call;
+      this.#call.start(request, bodyStart, bodyEnd, this.#phase === 'answer');
+      return;
+    }
+    this.#exchange.body(request.bytes, bodyStart, bodyEnd);
+    if (this.#phase === 'answer') this.#exchange.complete();
   }
 
   #readBody(input: Buffer): void {
     if (this.#leftBytes >= 0) {
       const taken = Math.min(this.#leftBytes, input.length - this.#at);
       this.#leftBytes -= taken;
-      this.#call.body(input, this.#at, this.#at + taken);
+      this.#exchange.body(input, this.#at, this.#at + taken);
       this.#use(this.#at + taken);
     } else {
       this.#readChunks(input);
     }
     if (this.#leftBytes === 0) {
       this.#phase = 'answer';
-      this.#call.complete();
+      this.#exchange.complete();
     }
     this.#flushRequest();
   }
@@ -208,7 +222,7 @@ export class ClientConnection implements CallOwner {
       at = chunks.next(input, at, input.length);
       this.#bodyBytes += chunks.dataEnd - chunks.dataStart;
       if (this.#bodyBytes > this.#maxBodyBytes) throw tooLarge(`more than ${this.#maxBodyBytes}`, this.#maxBodyBytes);
-      this.#call.body(input, chunks.dataStart, chunks.dataEnd);
+      this.#exchange.body(input, chunks.dataStart, chunks.dataEnd);
       this.#use(at);
     }
     if (chunks.isOver) this.#leftBytes = 0;
@@ -221,7 +235,7 @@ export class ClientConnection implements CallOwner {
   }
 
   #flushRequest(): void {
-    const isTaken = this.#call.flushRequest();
+    const isTaken = this.#exchange.flushRequest();
     if (this.#phase !== 'body') return;
     if (isTaken) this.#continue();
     else this.#pause();
@@ -311,18 +325,25 @@ export class ClientConnection implements CallOwner {
     target.observer.ended(outcome, seconds);
   }
 
-  /** Answers itself. */
+  combined(json: string): void {
+    this.#answer(200, '', json);
+  }
+
   #refuse({ status, message, retryAfterSeconds }: HttpError): void {
     if (this.#hasAnswerBegun) {
       this.brokenOff();
       return;
     }
-    const body = JSON.stringify({ error: message });
     const retryAfter = retryAfterSeconds === undefined ? '' : `retry-after: ${retryAfterSeconds}\r\n`;
+    this.#answer(status, retryAfter, JSON.stringify({ error: message }));
+  }
+
+  /** Answers itself. */
+  #answer(status: number, lines: string, json: string): void {
     const close = this.#closes ? 'connection: close\r\n' : '';
     this.#socket.write(
-      `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? ''}\r\n${close}${retryAfter}content-type: application/json\r\n` +
-        `content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+      `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? ''}\r\n${close}${lines}content-type: application/json\r\n` +
+        `content-length: ${Buffer.byteLength(json)}\r\n\r\n${this.#isHeadRequest ? '' : json}`,
     );
     if (this.#closes) this.#close();
     else this.#next();
@@ -352,7 +373,7 @@ export class ClientConnection implements CallOwner {
   #drain(): void {
     if (this.#isAnswerPaused) {
       this.#isAnswerPaused = false;
-      this.#call.resume();
+      this.#exchange.resume();
     } else if (this.#phase === 'head') {
       this.#resume();
       this.#advance();
@@ -366,30 +387,16 @@ export class ClientConnection implements CallOwner {
       this.#closes = true;
       this.#refuse(new HttpError(408, `the head did not come within ${this.#surroundings.times.headMs} ms`));
     } else if (this.#hasAnswerBegun) {
-      this.#call.cancel(this.#isAnswerPaused ? 'cancelled' : 'late');
+      this.#exchange.cancel(this.#isAnswerPaused ? 'cancelled' : 'late');
       this.brokenOff();
     } else if (this.#phase === 'body') {
       this.#closes = true;
-      this.#call.cancel('cancelled');
+      this.#exchange.cancel('cancelled');
       this.#refuse(new HttpError(408, `the request did not come within ${this.#timeoutMs} ms`));
     } else {
-      const error = lateAnswer(this.#call, this.#timeoutMs);
-      this.#call.cancel('late');
+      const error = lateAnswer(this.#exchange, this.#timeoutMs);
+      this.#exchange.cancel('late');
       this.#refuse(error);
     }
   }
-}
-
-function lateAnswer({ target, hold }: Call, timeoutMs: number): HttpError {
-  const { revision = '', pool } = target ?? {};
-  if (hold === 'answer') return new HttpError(504, `${revision} did not answer within ${timeoutMs} ms`);
-  return new HttpError(
-    503,
-    `none of the ${pool?.size} endpoints of ${revision} had room within ${timeoutMs} ms: ${pool?.inFlight} requests are in flight, ${pool?.waiting} wait`,
-    1,
-  );
-}
-
-function tooLarge(size: string, maxBytes: number): HttpError {
-  return new HttpError(413, `the body has ${size} bytes; at most ${maxBytes} are taken`);
 }

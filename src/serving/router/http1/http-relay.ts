@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net';
 import type { RequestRouter, RouterClock } from '../types.ts';
-import { ClientConnection, type ClientTimes, type RelaySurroundings } from './client-connection.ts';
+import { ClientConnection } from './client-connection.ts';
 import { OutBuffer } from './out-buffer.ts';
+import type { ClientTimes, RelaySurroundings } from './relay-surroundings.ts';
 import { RequestHead } from './request-head.ts';
 import type { HttpUpstreams } from './upstreams.ts';
 
@@ -32,6 +33,8 @@ export class HttpRelay {
       times: { ...TIMES, ...times },
       head: new RequestHead(),
       out: new OutBuffer(),
+      budget: upstreams.budget,
+      copies: 0,
       isDraining: false,
     };
   }

@@ -47,7 +47,8 @@ export class OutBuffer {
   flush(socket: Socket): boolean {
     if (this.#length === 0) return !socket.writableNeedDrain;
     const takesMore = socket.write(this.#bytes.subarray(0, this.#length));
-    if (socket.writableLength > 0) this.#bytes = Buffer.allocUnsafeSlow(CAPACITY_BYTES);
+    if (socket.writableLength > 0 || this.#bytes.length > CAPACITY_BYTES)
+      this.#bytes = Buffer.allocUnsafeSlow(CAPACITY_BYTES);
     this.#length = 0;
     return takesMore;
   }

@@ -1,3 +1,4 @@
+import { BufferBudget } from '../buffered/collected-bytes.ts';
 import type { Endpoint, EndpointListener, RouterClock } from '../types.ts';
 import { ResponseHead } from './response-head.ts';
 import { type AnswerReceiver, UpstreamConnection, type UpstreamSurroundings } from './upstream-connection.ts';
@@ -8,6 +9,8 @@ const CONNECT_TIMEOUT_MS = 2_000;
 const IDLE_TIMEOUT_MS = 60_000;
 /** Connections that an endpoint's bursts leave behind beyond these are closed. */
 const MAX_IDLE_CONNECTIONS = 256;
+/** Memory for the requests and answers that are kept whole for mirrors, fallbacks and ensembles. */
+const MAX_BUFFERED_BYTES = 32 * 2 ** 20;
 
 export interface UpstreamsOptions {
   readonly clock: RouterClock;
@@ -20,6 +23,8 @@ export interface UpstreamsOptions {
  * get old and are closed. Every pool whose endpoints are asked over HTTP tells it of them: `pool.watch(upstreams)`.
  */
 export class HttpUpstreams implements EndpointListener {
+  /** Shared, as the connections are, by all relays of the process. */
+  readonly budget = new BufferBudget(MAX_BUFFERED_BYTES);
   readonly #surroundings: UpstreamSurroundings;
   readonly #idle = new Map<Endpoint, UpstreamConnection[]>();
 

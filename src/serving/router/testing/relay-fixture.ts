@@ -3,8 +3,8 @@ import { createServer as createHttpServer, type RequestListener } from 'node:htt
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { systemClock } from '../../batching/batcher.ts';
 import { EndpointPool } from '../balancing/endpoint-pool.ts';
-import type { ClientTimes } from '../http1/client-connection.ts';
 import { HttpRelay } from '../http1/http-relay.ts';
+import type { ClientTimes } from '../http1/relay-surroundings.ts';
 import { HttpUpstreams } from '../http1/upstreams.ts';
 import type { Choice, RequestOutcome, RouterClock, Target, WaitingRoom } from '../types.ts';
 

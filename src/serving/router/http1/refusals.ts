@@ -1,0 +1,26 @@
+import type { Target } from '../types.ts';
+import type { Exchange } from './exchange.ts';
+import { HttpError } from './http-error.ts';
+
+/** The router's own answers to requests that it took and could not carry to their end. */
+export function lateAnswer({ target, hold }: Exchange, timeoutMs: number): HttpError {
+  const { revision = '', pool } = target ?? {};
+  if (hold === 'answer') return new HttpError(504, `${revision} did not answer within ${timeoutMs} ms`);
+  return new HttpError(
+    503,
+    `none of the ${pool?.size} endpoints of ${revision} had room within ${timeoutMs} ms: ${pool?.inFlight} requests are in flight, ${pool?.waiting} wait`,
+    1,
+  );
+}
+
+export function tooLarge(size: string, maxBytes: number): HttpError {
+  return new HttpError(413, `the body has ${size} bytes; at most ${maxBytes} are taken`);
+}
+
+export function tooManyWait({ revision, pool }: Target): HttpError {
+  return new HttpError(
+    429,
+    `${pool.waiting} requests wait for the ${pool.size} endpoints of ${revision}, as many as may; ${pool.inFlight} are in flight`,
+    1,
+  );
+}

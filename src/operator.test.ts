@@ -9,6 +9,7 @@ const flags: Parameters<typeof compileOptions>[0] = {
   metricsPort: 8080,
   serverImage: 'example.dev/fairlead:1',
   routerRole: { kind: 'ClusterRole', name: 'fairlead-router' },
+  registryRole: { kind: 'ClusterRole', name: 'fairlead-registry' },
   routerMinReplicas: 2,
   routerMaxReplicas: 10,
   routerCpu: '250m',

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { API_GROUP, FIELD_MANAGER } from './api/names.ts';
 import { httpCounts } from './controllers/modeldeployment/counts/reader.ts';
 import { controllers } from './controllers/registry.ts';
+import type { RegistrySettings } from './controllers/registry-asker/desired.ts';
 import type { RouterSettings } from './controllers/router/desired.ts';
 import { prometheusClient } from './integrations/prometheus.ts';
 import { environment } from './options.ts';
@@ -27,6 +28,7 @@ export interface OperatorOptions {
   readonly serverImage: string;
   readonly serverImageCuda: string;
   readonly routers: RouterSettings;
+  readonly registries: RegistrySettings;
   readonly logLevel: LogLevel;
   readonly workers: number;
   readonly resyncPeriodMs: number;
@@ -45,6 +47,7 @@ interface Flags {
   readonly serverImageCuda?: string;
   readonly routerImage?: string;
   readonly routerRole: RouterSettings['role'];
+  readonly registryRole: RegistrySettings['role'];
   readonly routerMinReplicas: number;
   readonly routerMaxReplicas: number;
   readonly routerCpu: string;
@@ -80,6 +83,7 @@ export function compileOptions(flags: Flags, podNamespace: string | undefined): 
     metricsPort: flags.metricsPort,
     serverImage: flags.serverImage,
     serverImageCuda: flags.serverImageCuda ?? `${flags.serverImage}-cuda`,
+    registries: Object.freeze({ image: flags.serverImage, role: flags.registryRole }),
     routers: Object.freeze({
       image: flags.routerImage ?? flags.serverImage,
       role: flags.routerRole,
@@ -160,6 +164,12 @@ export const command = new Command('operator')
     'what routers are bound to in their namespace: ClusterRole/NAME or Role/NAME',
     toRole,
     toRole('ClusterRole/fairlead-router'),
+  )
+  .option(
+    '--registry-role <kind/name>',
+    'what those that ask outside registries are bound to in their namespace: ClusterRole/NAME or Role/NAME',
+    toRole,
+    toRole('ClusterRole/fairlead-registry'),
   )
   .option('--router-min-replicas <count>', 'routers of a namespace, at least', toCount, 2)
   .option('--router-max-replicas <count>', 'routers of a namespace, at most', toCount, 10)

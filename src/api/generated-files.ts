@@ -19,7 +19,7 @@ export const generatedFolders = [
  * Roles and admission policies are written by hand, once, for kustomize; the chart carries copies, since Helm reads
  * nothing outside of a chart.
  */
-const ROLES = ['operator', 'election', 'view', 'edit', 'promote', 'router'];
+const ROLES = ['operator', 'election', 'view', 'edit', 'promote', 'router', 'registry'];
 const POLICIES = ['action', 'alias-move'];
 const COPIES = [
   ...ROLES.map((role) => `rbac/${role}-role.yaml`),

@@ -5,6 +5,8 @@ import type { QueryRunner } from './modeldeployment/analysis/queries.ts';
 import { modelDeploymentController } from './modeldeployment/controller.ts';
 import type { FetchCounts } from './modeldeployment/counts/reader.ts';
 import { modelVersionController } from './modelversion/controller.ts';
+import { registryAskerController } from './registry-asker/controller.ts';
+import type { RegistrySettings } from './registry-asker/desired.ts';
 import { routerController } from './router/controller.ts';
 import type { RouterSettings } from './router/desired.ts';
 
@@ -15,6 +17,7 @@ export interface ControllerOptions {
   /** The same for pods with a GPU. */
   readonly serverImageCuda: string;
   readonly routers: RouterSettings;
+  readonly registries: RegistrySettings;
   /** Objects of one kind that are reconciled at once. */
   readonly workers: number;
   readonly clock: Pick<Clock, 'now'>;
@@ -29,6 +32,7 @@ export function controllers(options: ControllerOptions): readonly ControllerDefi
   return [
     modelDeploymentController(options) as ControllerDefinition,
     routerController(options.routers) as ControllerDefinition,
+    registryAskerController(options.registries) as ControllerDefinition,
     modelController(options) as ControllerDefinition,
     modelVersionController(options) as ControllerDefinition,
   ];

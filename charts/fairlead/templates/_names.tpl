@@ -12,6 +12,10 @@
 {{ include "fairlead.name" . }}-operator
 {{- end -}}
 
+{{- define "fairlead.registryRole" -}}
+{{ include "fairlead.name" . }}-registry
+{{- end -}}
+
 {{- define "fairlead.routerRole" -}}
 {{ include "fairlead.name" . }}-router
 {{- end -}}

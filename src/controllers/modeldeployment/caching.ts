@@ -73,7 +73,8 @@ export const watchRoleBindings: Watch = {
   transform: ({ apiVersion, kind, metadata }) => ({ apiVersion, kind, metadata }),
 };
 
-export const watchRoutes: Watch<ConfigMap> = { resource: CONFIG_MAPS, selector: { [LABELS.route]: 'true' } };
+/** Routes, and what outside registries answered. */
+export const watchConfigMaps: Watch<ConfigMap> = { resource: CONFIG_MAPS, selector: OURS };
 
 const REPORTED: ReadonlySet<string> = new Set([
   ANNOTATIONS.appliedRoutes,

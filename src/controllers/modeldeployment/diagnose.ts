@@ -23,6 +23,7 @@ const CAPACITY_REASONS = ['QuotaExceeded', 'Unschedulable', 'Evicted', 'PodRejec
 const WAITING_REASONS = [
   'WaitingForDeletion',
   'ReconcileError',
+  'AskingRegistry',
   'PodNotCreated',
   'NotReady',
   'Loading',

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import type { RegistryAnswer } from '../../api/registry-answers.ts';
 import type { ModelSource } from '../../api/v1alpha1/model-source.ts';
 import { revisionOf } from '../testing/spec.ts';
-import { type Registry, type RegistryVersion, resolveSource } from './model-source.ts';
+import { endpointFor, type Registry, type RegistryVersion, resolveSource } from './model-source.ts';
 import { sourceHash } from './revision.ts';
 
 const sha256 = 'a'.repeat(64);
@@ -19,6 +20,7 @@ const registry = (
 ): Registry => ({
   model: () => (aliases === undefined ? undefined : { spec: { aliases } }),
   versions: () => versions,
+  answer: () => undefined,
 });
 const nothing = registry(undefined);
 const champion: ModelSource = { ref: { model: 'churn', alias: 'champion' } };
@@ -92,5 +94,53 @@ describe('a reference', () => {
 
   test('whose objects are gone goes on meaning what it meant', () => {
     expect(resolveSource(champion, nothing, [pinnedTo(champion)])).toMatchObject({ kind: 'missing', pinned });
+  });
+});
+
+describe('a reference to an outside registry', () => {
+  const source: ModelSource = { uri: 'models:/churn@champion', endpoint: 'http://mlflow:5000' };
+  const answering = (answer: RegistryAnswer | undefined): Registry => ({ ...nothing, answer: () => answer });
+  const found = (version: string) => answering({ kind: 'found', version, uri: `s3://m/${version}/` });
+  const of = (version: string, digit: string) => ({ uri: `s3://m/${version}/`, sha256: digit.repeat(64), version });
+
+  test('is open until the registry has answered, and goes on meaning what it meant', () => {
+    expect(resolveSource(source, answering(undefined), [])).toEqual({ kind: 'unanswered', uri: source.uri });
+    expect(resolveSource(source, answering(undefined), [pinnedTo(source)])).toMatchObject({ pinned });
+  });
+
+  test('has to be looked at, once', () => {
+    expect(resolveSource(source, found('7'), [])).toEqual({ kind: 'digest-unknown', uri: 's3://m/7/', version: '7' });
+    const revisions = [pinnedTo(source, of('7', 'a'))];
+    expect(resolveSource(source, found('7'), revisions)).toEqual({ kind: 'resolved', model: of('7', 'a') });
+    expect(resolveSource(source, found('8'), revisions).kind).toBe('digest-unknown');
+  });
+
+  test('by version may say the digest', () => {
+    const fixed: ModelSource = { ...source, uri: 'models:/churn/7', sha256 };
+    expect(resolveSource(fixed, found('7'), [])).toEqual({
+      kind: 'resolved',
+      model: { uri: 's3://m/7/', sha256, version: '7' },
+    });
+  });
+
+  test('that the registry does not have is missing, and its words say why', () => {
+    const answer = { kind: 'missing', message: 'MLflow: model churn has no alias champion' } as const;
+    expect(resolveSource(source, answering(answer), [])).toEqual(answer);
+  });
+
+  test.each([
+    ['is not answered', undefined],
+    ['is missing', { kind: 'missing', message: 'gone' } as const],
+  ])('that %s means what it meant last, also where that is an older revision', (_title, answer) => {
+    const revisions = [pinnedTo(source, of('8', 'b')), pinnedTo(source, of('7', 'a'))];
+    expect(resolveSource(source, answering(answer), revisions, of('7', 'a'))).toMatchObject({ pinned: of('7', 'a') });
+    expect(resolveSource(source, answering(answer), revisions)).toMatchObject({ pinned: of('8', 'b') });
+  });
+
+  test.each([
+    ['s3://m/7/', undefined],
+    ['mlflow-artifacts:///0/models/m-1/artifacts', 'http://mlflow:5000'],
+  ])('at %s is read from the endpoint %s', (place, endpoint) => {
+    expect(endpointFor(source, place)).toBe(endpoint);
   });
 });

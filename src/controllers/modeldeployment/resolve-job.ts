@@ -10,6 +10,7 @@ import type { DesiredObject } from '../../runtime/apply.ts';
 import type { Job, Pod } from '../resources.ts';
 import { childLabels, childMetadata, type Owner, RESOLVE_LABELS, resolveJobName } from './children.ts';
 import { type Diagnosis, diagnosePod, loadFailure, parseObject } from './diagnose.ts';
+import { endpointFor } from './model-source.ts';
 import { fetchingContainer, podFrame } from './pod.ts';
 import { shortHash } from './revision.ts';
 import { literalArgument } from './server-pod.ts';
@@ -31,7 +32,7 @@ export interface Question {
 }
 
 function resolvePodSpec({ owner, spec, uri, image }: Question) {
-  const { endpoint } = spec.model;
+  const endpoint = endpointFor(spec.model, uri);
   const container: V1Container = {
     name: CONTAINER,
     image,

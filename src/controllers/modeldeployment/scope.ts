@@ -25,8 +25,11 @@ export type ModelState =
   | { readonly kind: 'unknown' }
   /** A Job finds out; `why` where its pod does not get on. */
   | { readonly kind: 'resolving'; readonly uri: string; readonly why?: Diagnosis | undefined }
-  /** `gone`: the registry no longer has it, and its pinned bytes serve on. */
-  | { readonly kind: 'resolved'; readonly model: ResolvedModel; readonly gone?: string }
+  /**
+   * `gone`: the registry no longer has it, and its pinned bytes serve on. `unfollowed`: the registry does not answer, and
+   * what it answered last holds.
+   */
+  | { readonly kind: 'resolved'; readonly model: ResolvedModel; readonly gone?: string; readonly unfollowed?: string }
   | { readonly kind: 'failed'; readonly reason: string; readonly message: string };
 
 /** The revision that is to have all of the traffic. */

@@ -8,6 +8,7 @@ import { percentageShare } from '../../api/v1alpha1/percentage.ts';
 import { type RuntimeContainer, readinessPathOf } from '../../api/v1alpha1/runtime.ts';
 import { claimOf } from './acceptance.ts';
 import { childLabels, type Owner } from './children.ts';
+import { endpointFor } from './model-source.ts';
 import { CONTAINER_SECURITY, fetchingContainer, mounts, podFrame, serverResources, usesGpu } from './pod.ts';
 import type { ResolvedModel } from './types.ts';
 
@@ -29,12 +30,13 @@ export interface ServerPodInput {
 
 export function servingConfig({ owner, spec, model }: Omit<ServerPodInput, 'revision' | 'image'>): ServingConfig {
   const { batching, cache } = spec.runtime ?? {};
+  const endpoint = endpointFor(spec.model, model.uri);
   const served: ServedModel = {
     name: owner.name,
     ...(model.version && { version: model.version }),
     uri: model.uri,
     sha256: model.sha256,
-    ...(spec.model.endpoint && { endpoint: spec.model.endpoint }),
+    ...(endpoint && { endpoint }),
     ...(spec.model.examples && { examples: spec.model.examples }),
     ...(batching && { batching: { maxBatchSize: batching.maxBatchSize, maxDelayMs: durationMs(batching.maxDelay) } }),
     ...(cache && { cache: { maxEntries: cache.maxEntries, ttlMs: durationMs(cache.ttl) } }),
@@ -95,7 +97,7 @@ export function modelPath(uri: string): string {
 
 /** Downloads the model, or reads it in place, and ends in failure when the digest is another. */
 function fetchContainer({ spec, image, model }: ServerPodInput): V1Container {
-  const { endpoint } = spec.model;
+  const endpoint = endpointFor(spec.model, model.uri);
   const isLocal = claimOf(model.uri) !== undefined || model.uri.startsWith('file://');
   return {
     name: 'fetch-model',

@@ -1,6 +1,8 @@
 /** What is true of a ModelDeployment, from what one reconcile knows. Pure, and the only place that decides it. */
 import { PORTS } from '../../api/names.ts';
+import { parseModelsUri } from '../../api/registry-answers.ts';
 import type { ModelDeploymentStatus, Phase } from '../../api/v1alpha1/model-deployment-status.ts';
+import { isStepped } from '../../rollout/compile.ts';
 import type { Progress } from '../../rollout/progress.ts';
 import type { RolloutDecision } from '../../rollout/types.ts';
 import type { ConditionUpdate } from '../../runtime/conditions.ts';
@@ -164,15 +166,19 @@ function fieldsOf(scope: Scope, obstacle: Obstacle | undefined, ready: number): 
 
 const isoTime = (ms: number) => new Date(Math.floor(ms / 1000) * 1000).toISOString().replace('.000Z', 'Z');
 
-/** Absent when the wanted model has all of the traffic. */
-function rolloutOf({ decision, judged }: Scope, obstacle: Obstacle | undefined): Pick<Report['fields'], 'rollout'> {
-  if (obstacle === undefined) return {};
+/** When the wanted model has all of the traffic, only what people need to take a rollout by steps back. */
+function rolloutOf(
+  { object, decision, judged }: Scope,
+  obstacle: Obstacle | undefined,
+): Pick<Report['fields'], 'rollout'> {
   const { report, analyse, progress } = decision ?? {};
+  const action = isStepped(object.spec.rollout.strategy) ? report?.actionTarget : undefined;
+  if (obstacle === undefined) return action === undefined ? {} : { rollout: { action } };
   const analysed = analyse !== undefined || progress?.pause !== undefined ? judged : undefined;
   return {
     rollout: {
       ...(report?.step && { step: report.step }),
-      ...(report && report.outcome !== 'Complete' && { action: report.actionTarget }),
+      ...(action && { action }),
       ...(analysed && { verdict: analysed.verdict.kind }),
       message: obstacle.message.slice(0, MAX_MESSAGE),
       ...(progress?.pause && { paused: progress.pause.reason }),
@@ -226,7 +232,8 @@ function plannedReplicas({ decision }: Scope, revision: Revision): number {
 function modelInWords({ object, model }: Scope): string {
   const { ref, uri = '' } = object.spec.model;
   const version = model.kind === 'resolved' ? model.model.version : undefined;
-  if (ref !== undefined) return `${ref.model}@${version ?? ref.version ?? ref.alias ?? ''}`;
+  const named = ref ?? parseModelsUri(uri);
+  if (named !== undefined) return `${named.model}@${version ?? named.version ?? named.alias ?? ''}`;
   return uri.split('/').findLast((part) => part !== '') ?? uri;
 }
 
@@ -323,6 +330,10 @@ function isReady(scope: Scope, obstacle: Obstacle | undefined): ConditionUpdate 
   if (model.kind === 'resolved' && model.gone !== undefined) {
     const pinned = `the pinned sha256 ${model.model.sha256} serves on`;
     return condition('Ready', true, 'ModelGone', `${model.gone}; ${pinned}`);
+  }
+  if (model.kind === 'resolved' && model.unfollowed !== undefined) {
+    const message = `${model.unfollowed}: what it answered last holds, and a move of the alias is not seen`;
+    return condition('Ready', true, 'RegistryUnreachable', message);
   }
   if (wantsNone(scope)) return condition('Ready', true, 'ScaledToZero', 'no pod is wanted: spec.replicas is 0');
   const serving = `revision ${target?.name ?? ''} has all of the traffic`;

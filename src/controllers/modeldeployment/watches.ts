@@ -1,14 +1,16 @@
 /** Which ModelDeployments a change of routers, of what they report, or of routes concerns. */
-import { ANNOTATIONS } from '../../api/names.ts';
+import { ANNOTATIONS, REGISTRY_NAME } from '../../api/names.ts';
 import type { Lease } from '../../runtime/kubernetes-resources.ts';
 import type { CacheReader } from '../../runtime/reconcile-context.ts';
 import { keyOf, type ObjectKey, objectKey } from '../../runtime/types.ts';
 import { MODEL_DEPLOYMENTS } from '../kinds.ts';
-import type { Pod } from '../resources.ts';
+import { asksOutside } from '../registry-asker/asker.ts';
+import type { ConfigMap, Pod } from '../resources.ts';
 import { isRouterPod } from '../router/selector.ts';
 import { ownerKeyOf } from './caching.ts';
 import { isReady } from './diagnose.ts';
 import type { Gateway } from './gateway/resources.ts';
+import { canonicalJson } from './revision.ts';
 import { generationsIn, isLive } from './routing/acknowledgement.ts';
 import { splitterOf } from './routing/splitter.ts';
 
@@ -46,6 +48,13 @@ export function exposedBy({ metadata }: Gateway, cache: CacheReader): readonly O
       return gateway?.name === metadata.name && (gateway.namespace ?? own.namespace) === metadata.namespace;
     })
     .map(keyOf);
+}
+
+/** Those whose models an outside registry answers for, where it answered something else. */
+export function askingFor({ metadata, data }: ConfigMap, cache: CacheReader, other?: ConfigMap): readonly ObjectKey[] {
+  if (metadata.name !== REGISTRY_NAME) return [];
+  if (other !== undefined && canonicalJson(other.data) === canonicalJson(data)) return [];
+  return cache.list(MODEL_DEPLOYMENTS, metadata.namespace).filter(asksOutside).map(keyOf);
 }
 
 function textsIn(text: string | undefined): Readonly<Record<string, unknown>> {

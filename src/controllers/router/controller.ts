@@ -6,10 +6,10 @@ import { type KubeObject, type ObjectKey, type OwnerReference, objectKey, type R
 import { MODEL_DEPLOYMENTS, type ModelDeployment, mapped, watchModelDeployments } from '../kinds.ts';
 import {
   watchAutoscalers,
+  watchConfigMaps,
   watchDeployments,
   watchDisruptionBudgets,
   watchRoleBindings,
-  watchRoutes,
   watchServiceAccounts,
 } from '../modeldeployment/caching.ts';
 import { AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
@@ -40,7 +40,7 @@ export function routerController(settings: RouterSettings): ControllerDefinition
     watches: [
       // A change of any other one concerns the namespace too.
       mapped(watchModelDeployments, representative),
-      mapped(watchRoutes, representative),
+      mapped(watchConfigMaps, representative),
       mapped(watchDeployments, ofRouters),
       mapped(watchServiceAccounts, ofRouters),
       mapped(watchRoleBindings, ofRouters),

@@ -41,6 +41,7 @@ export class OperatorUnderTest {
       controllers: controllers({
         serverImage,
         serverImageCuda: `${serverImage}-cuda`,
+        registries: { image: serverImage, role: { kind: 'ClusterRole', name: 'fairlead-registry' } },
         routers: {
           image: serverImage,
           role: { kind: 'ClusterRole', name: 'fairlead-router' },

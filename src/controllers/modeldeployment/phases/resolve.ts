@@ -1,23 +1,37 @@
+import { REGISTRY_NAME } from '../../../api/names.ts';
+import type { RegistryAnswer, RegistryFailure } from '../../../api/registry-answers.ts';
 import { identityOf } from '../../../runtime/prune.ts';
 import { objectKey } from '../../../runtime/types.ts';
 import { BY_MODEL, MODEL_VERSIONS, MODELS } from '../../kinds.ts';
-import { EVENTS, JOBS, type Job } from '../../resources.ts';
+import { type PublishedAnswer, publishedAnswer } from '../../registry-asker/answer.ts';
+import { ASKER_LABEL, askerId, asksOutside } from '../../registry-asker/asker.ts';
+import { CONFIG_MAPS, EVENTS, JOBS, type Job, PODS } from '../../resources.ts';
 import { uriRefusal } from '../acceptance.ts';
-import { type Diagnosis, diagnoseMissingPod } from '../diagnose.ts';
+import { type Diagnosis, diagnoseMissingPod, diagnosePod } from '../diagnose.ts';
 import { type Registry, resolveSource } from '../model-source.ts';
 import { answerOf, desiredResolveJob, type Failure, POD_GRACE_MS, type Question, questionId } from '../resolve-job.ts';
 import { lookAgain, type ModelState, type Scope } from '../scope.ts';
 import type { Phase, PhaseContext } from './phase.ts';
 
 const PODLESS_RETRY_MS = 30_000;
+const UNANSWERED_RETRY_MS = 15_000;
+const NOTHING_PUBLISHED: PublishedAnswer = { answer: undefined, failure: undefined };
 
 /** Finds out which bytes the spec means: from the spec, the registry, an earlier revision, or a Job that looks. */
 export const resolve: Phase = async (scope, context) => {
   const { object } = scope;
-  const resolution = resolveSource(object.spec.model, registryOf(scope, context), scope.revisions);
+  const { answer, failure } = asksOutside(object) ? publishedIn(scope, context) : NOTHING_PUBLISHED;
+  const registry = registryOf(scope, context, answer);
+  const resolution = resolveSource(object.spec.model, registry, scope.revisions, object.status?.model);
   switch (resolution.kind) {
     case 'resolved':
-      scope.model = resolution;
+      scope.model = { ...resolution, ...(failure && { unfollowed: failure.message }) };
+      break;
+    case 'unanswered':
+      scope.model =
+        resolution.pinned === undefined
+          ? unanswered(scope, context, resolution.uri, failure)
+          : { kind: 'resolved', model: resolution.pinned, ...(failure && { unfollowed: failure.message }) };
       break;
     case 'missing':
       scope.model =
@@ -105,8 +119,29 @@ async function forgetOtherJobs(scope: Scope, context: PhaseContext): Promise<voi
   await context.prune(scope.object, [JOBS], new Set(keep));
 }
 
-function registryOf({ owner }: Scope, { cache }: PhaseContext): Registry {
+function publishedIn({ object, owner: { namespace } }: Scope, { cache }: PhaseContext): PublishedAnswer {
+  return publishedAnswer(object, cache.get(CONFIG_MAPS, objectKey({ namespace, name: REGISTRY_NAME })));
+}
+
+/** Why there is no answer yet: what the one who asks says, or why it does not run. */
+function unanswered(
+  scope: Scope,
+  { cache }: PhaseContext,
+  uri: string,
+  failure: RegistryFailure | undefined,
+): ModelState {
+  if (failure !== undefined) return { kind: 'failed', ...failure };
+  lookAgain(scope, scope.nowMs + UNANSWERED_RETRY_MS);
+  const id = askerId(scope.object);
+  const pods = cache.list(PODS, scope.owner.namespace).filter(({ metadata }) => metadata.labels?.[ASKER_LABEL] === id);
+  const why = pods.map(diagnosePod).find((found) => found !== undefined && found.kind !== 'waiting');
+  const message = `${scope.object.spec.model.endpoint ?? ''} is asked what ${uri} stands for`;
+  return { kind: 'resolving', uri, why: why ?? { kind: 'waiting', reason: 'AskingRegistry', message } };
+}
+
+function registryOf({ owner }: Scope, { cache }: PhaseContext, answer: RegistryAnswer | undefined): Registry {
   return {
+    answer: () => answer,
     model: (name) => cache.get(MODELS, objectKey({ namespace: owner.namespace, name })),
     versions: (model) =>
       cache.byIndex(MODEL_VERSIONS, BY_MODEL, objectKey({ namespace: owner.namespace, name: model })),

@@ -142,15 +142,18 @@ export class LeaseReport {
     };
   }
 
-  /** As much of the counts as an annotation may hold: those of revisions that were asked most come first. */
+  /** As much of the counts as an annotation may hold: first those with several revisions, of which one may be judged; then the busiest. */
   #bounded({ revisions, ...rest }: CountsSnapshot): string {
     const all = Object.entries(revisions).flatMap(([modelDeployment, own]) =>
-      Object.entries(own).map(([revision, counts]) => ({ modelDeployment, revision, counts })),
+      Object.entries(own).map(([revision, counts]) => {
+        const isContested = Object.keys(own).length > 1;
+        return { modelDeployment, revision, counts, isContested };
+      }),
     );
     const kept: CountsSnapshot = { ...rest, revisions: {} };
     let chars = JSON.stringify(kept).length;
     let left = 0;
-    for (const { modelDeployment, revision, counts } of all.toSorted((a, b) => b.counts.requests - a.counts.requests)) {
+    for (const { modelDeployment, revision, counts } of all.toSorted(byImportance)) {
       const size = JSON.stringify({ [modelDeployment]: { [revision]: counts } }).length;
       if (chars + size > MAX_COUNTS_CHARS) {
         left++;
@@ -163,6 +166,15 @@ export class LeaseReport {
     if (left > 0) this.#options.logger.warn(`the last counts of ${left} revisions do not fit into the Lease`);
     return JSON.stringify(kept);
   }
+}
+
+interface Importance {
+  readonly isContested: boolean;
+  readonly counts: { readonly requests: number };
+}
+
+function byImportance(a: Importance, b: Importance): number {
+  return Number(b.isContested) - Number(a.isContested) || b.counts.requests - a.counts.requests;
 }
 
 function shortened(reasons: Readonly<Record<string, string>>): Record<string, string> {

@@ -55,13 +55,14 @@ export class OperatorProcess {
     return operator;
   }
 
-  /** Resident memory in bytes, now and at its highest. */
-  async memory(): Promise<{ readonly residentBytes: number; readonly peakBytes: number }> {
+  /** Memory in bytes: resident now and at its highest, and the heap that is in use, garbage included. */
+  async memory(): Promise<{ readonly residentBytes: number; readonly peakBytes: number; readonly heapBytes: number }> {
     // setpriv replaced itself by the program: it is the same process.
     const status = await readFile(`/proc/${this.#child.pid}/status`, 'utf8');
     const bytes = (field: string): number =>
       Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? Number.NaN) * 1024;
-    return { residentBytes: bytes('VmRSS'), peakBytes: bytes('VmHWM') };
+    const heapBytes = await this.#sum('nodejs_heap_size_used_bytes');
+    return { residentBytes: bytes('VmRSS'), peakBytes: bytes('VmHWM'), heapBytes };
   }
 
   /** Processor time used so far, in seconds. */

@@ -4,13 +4,10 @@
  *
  *   node bench/operator/run.ts [--count 1000] [--rounds 1] [--program dist/main.js]
  */
-import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { parseArgs, promisify } from 'node:util';
-import { repositoryRoot } from '../../e2e/cluster/paths.ts';
+import { parseArgs } from 'node:util';
+import { bundle } from './bundle.ts';
 import { installCrds } from './crds.ts';
 import { type KwokCluster, startKwokCluster } from './kwok-cluster.ts';
 import { OperatorProcess, RESYNC_MINUTES } from './operator-process.ts';
@@ -183,12 +180,6 @@ async function measureScript(children: readonly (readonly Child[])[]): Promise<n
   });
 }
 
-async function bundle(directory: string): Promise<string> {
-  console.log('bundling the operator as its image does');
-  await promisify(execFile)(process.execPath, ['scripts/build.ts', '--out', directory], { cwd: repositoryRoot });
-  return join(directory, 'main.js');
-}
-
 const median = (numbers: readonly number[]): number => quantile(numbers, 0.5);
 
 function quantile(numbers: readonly number[], q: number): number {
@@ -200,9 +191,9 @@ const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 const milliseconds = (times: readonly number[], q: number): string => `${quantile(times, q).toFixed(1)} ms`;
 const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
 
-const directory = await mkdtemp(join(tmpdir(), 'fairlead-bench-'));
+const bundled = values.program === undefined ? await bundle() : undefined;
 try {
-  const program = values.program ?? (await bundle(directory));
+  const program = values.program ?? bundled?.program ?? '';
   const operator: OperatorFigures[] = [];
   const script: number[] = [];
   for (let round = 0; round < Number(values.rounds); round++) {
@@ -238,5 +229,5 @@ try {
   console.log(`\n${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}, everything on this machine`);
   for (const [what, figure, aim] of rows) console.log(`${what.padEnd(52)} ${figure.padStart(10)}  ${aim}`);
 } finally {
-  await rm(directory, { recursive: true, force: true });
+  await bundled?.remove();
 }

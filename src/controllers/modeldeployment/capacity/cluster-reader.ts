@@ -1,194 +1,183 @@
-import type { V1PodSpec } from '@kubernetes/client-node';
-import { podRequests } from '../../../capacity/pod-demand.ts';
-import { amountsOf } from '../../../capacity/quantity.ts';
-import type { CapacitySnapshot, NodeRoom, PodUse, PriorityClass, Quota, QuotaScope } from '../../../capacity/types.ts';
-import type { ApiClient } from '../../../runtime/api-client.ts';
+import PQueue from 'p-queue';
+import { mismatch } from '../../../capacity/node-match.ts';
+import type { PodDemand } from '../../../capacity/pod-demand.ts';
+import type { CapacitySnapshot, NodeRoom } from '../../../capacity/types.ts';
+import type { ApiClient, KubeList, ListOptions } from '../../../runtime/api-client.ts';
 import { ApiError } from '../../../runtime/api-error.ts';
-import { defineResource, type KubeObject, type Resource } from '../../../runtime/types.ts';
-
-type Quantities = Readonly<Record<string, string>>;
-
-interface Node extends KubeObject {
-  readonly spec?: { readonly unschedulable?: boolean; readonly taints?: NodeRoom['taints'] };
-  readonly status?: {
-    readonly allocatable?: Quantities;
-    readonly conditions?: readonly { readonly type: string; readonly status: string }[];
-  };
-}
-
-interface ScheduledPod extends KubeObject {
-  readonly spec: V1PodSpec;
-  readonly status?: { readonly phase?: string };
-}
-
-interface ResourceQuota extends KubeObject {
-  readonly spec?: {
-    readonly hard?: Quantities;
-    readonly scopes?: readonly string[];
-    readonly scopeSelector?: {
-      readonly matchExpressions?: readonly {
-        readonly scopeName: string;
-        readonly operator: QuotaScope['operator'];
-        readonly values?: readonly string[];
-      }[];
-    };
-  };
-  readonly status?: { readonly hard?: Quantities; readonly used?: Quantities };
-}
-
-interface PriorityClassObject extends KubeObject {
-  readonly value: number;
-  readonly globalDefault?: boolean;
-  readonly preemptionPolicy?: string;
-}
-
-const core = <T extends KubeObject>(kind: string, plural: string, namespaced: boolean) =>
-  defineResource<T>({ group: '', version: 'v1', kind, plural, namespaced });
-const NODES = core<Node>('Node', 'nodes', false);
-const ALL_PODS = core<ScheduledPod>('Pod', 'pods', true);
-const QUOTAS = core<ResourceQuota>('ResourceQuota', 'resourcequotas', true);
-const PRIORITY_CLASSES = defineResource<PriorityClassObject>({
-  group: 'scheduling.k8s.io',
-  version: 'v1',
-  kind: 'PriorityClass',
-  plural: 'priorityclasses',
-  namespaced: false,
-});
+import type { ReconcileContext } from '../../../runtime/reconcile-context.ts';
+import type { KubeObject, Resource } from '../../../runtime/types.ts';
+import {
+  NODES,
+  nodeOf,
+  type PodOnNode,
+  PodUses,
+  PRIORITY_CLASSES,
+  priorityClassOf,
+  QUOTAS,
+  quotaOf,
+  SCHEDULED_PODS,
+} from './cluster-objects.ts';
 
 const UNREADABLE = 'unreadable' as const;
+type Readable<T> = T | typeof UNREADABLE;
+
 const PAGE_SIZE = 500;
 /** Rollouts that ask within this time of each other are told of the same cluster. */
 const FRESH_MS = 2_000;
+/** Reading may take a twentieth of the time: what takes long to read is read less often. */
+const TIMES_AS_LONG = 20;
 /** How long a right that is missing is taken to stay missing. */
 const FORBIDDEN_MS = 600_000;
+/** Up to as many nodes the pods of each are asked for, which the API server has an index for; of more all pods are. */
+const FEW_NODES = 100;
+const REQUESTS_AT_ONCE = 4;
+
+type Once = <R>(what: string, read: () => Promise<R>) => Promise<Readable<R>>;
+
+interface Known {
+  readonly value: Promise<unknown>;
+  readonly untilMs: number;
+}
 
 /**
  * What a planner of capacity knows of the cluster. It is read when asked about and not watched: pods of a whole cluster
- * are many, and rollouts that wait for room are few. What may not be read is `unreadable`.
+ * are many, and rollouts that wait for room are few. Of pods only those are read that are on nodes which come into
+ * question. What may not be read is `unreadable`.
  */
 export class ClusterReader {
-  readonly #known = new Map<string, { readonly untilMs: number; readonly value: Promise<unknown> }>();
+  readonly #known = new Map<string, Known>();
 
-  /** @param countsNodes whether nodes and who is on them are to be read, which takes longest */
+  /**
+   * @param namespaces whose quotas count
+   * @param pods for which room on nodes is looked for; none: nodes are not read
+   */
   async read(
-    client: ApiClient,
+    { client, now, signal }: Pick<ReconcileContext, 'client' | 'now' | 'signal'>,
     namespaces: readonly string[],
-    countsNodes: boolean,
-    nowMs: number,
-    signal: AbortSignal,
+    pods: readonly PodDemand[],
   ): Promise<CapacitySnapshot> {
-    for (const [what, { untilMs }] of this.#known) if (nowMs >= untilMs) this.#known.delete(what);
-    const all = <T extends KubeObject, R>(
-      resource: Resource<T>,
-      of: (object: T) => R,
-      namespace?: string,
-    ): Promise<readonly R[] | 'unreadable'> =>
-      this.#once(`${resource.plural}/${namespace ?? ''}`, nowMs, () =>
-        listAll(client, resource, of, namespace, signal),
+    for (const [what, { untilMs }] of this.#known) if (now() >= untilMs) this.#known.delete(what);
+    const once: Once = (what, read) => this.#once(what, now, read);
+    const all = <T extends KubeObject, R>(resource: Resource<T>, of: (object: T) => R, namespace?: string) =>
+      once(`${resource.plural}/${namespace ?? ''}`, () =>
+        listAll(client, resource, { ...(namespace && { namespace }), signal }, of),
       );
-    const counted = <T extends KubeObject, R>(resource: Resource<T>, of: (object: T) => R) =>
-      countsNodes ? all(resource, of) : Promise.resolve(UNREADABLE);
-    const [nodes, uses, priorityClasses, quotas] = await Promise.all([
-      counted(NODES, nodeOf),
-      counted(ALL_PODS, useOf),
-      counted(PRIORITY_CLASSES, priorityClassOf),
+    const [nodes, priorityClasses, quotas] = await Promise.all([
+      pods.length === 0 ? UNREADABLE : all(NODES, nodeOf),
+      pods.length === 0 ? UNREADABLE : all(PRIORITY_CLASSES, priorityClassOf),
       Promise.all(namespaces.map((namespace) => all(QUOTAS, quotaOf, namespace))),
     ]);
     return {
-      nodes: nodes === 'unreadable' || uses === 'unreadable' ? 'unreadable' : withPods(nodes, uses),
-      quotas: quotas.includes('unreadable')
-        ? 'unreadable'
-        : quotas.flatMap((each) => (each === 'unreadable' ? [] : each)),
+      nodes: nodes === UNREADABLE ? UNREADABLE : await this.#withPods(nodes, pods, client, once, signal),
+      quotas: quotas.includes(UNREADABLE) ? UNREADABLE : quotas.flatMap((each) => (each === UNREADABLE ? [] : each)),
       priorityClasses,
     };
   }
 
+  async #withPods(
+    nodes: readonly NodeRoom[],
+    pods: readonly PodDemand[],
+    client: ApiClient,
+    once: Once,
+    signal: AbortSignal,
+  ): Promise<Readable<readonly NodeRoom[]>> {
+    const isWanted = placesFor(pods);
+    const wanted = nodes.filter(isWanted);
+    if (wanted.length > FEW_NODES) {
+      const byNode = await once('pods/', () => podsByNode(client, {}, signal));
+      if (byNode === UNREADABLE) return UNREADABLE;
+      return nodes.map((node) => ({ ...node, pods: byNode.get(node.name) ?? [] }));
+    }
+    const queue = new PQueue({ concurrency: REQUESTS_AT_ONCE });
+    const read = await queue.addAll(
+      wanted.map(({ name }) => async () => {
+        const fields = { 'spec.nodeName': name };
+        return [name, await once(`pods/${name}`, () => podsByNode(client, fields, signal))] as const;
+      }),
+    );
+    if (read.some(([, byNode]) => byNode === UNREADABLE)) return UNREADABLE;
+    const known = new Map(read.map(([name, byNode]) => [name, byNode === UNREADABLE ? [] : (byNode.get(name) ?? [])]));
+    return nodes.map((node) => ({ ...node, pods: known.get(node.name) }));
+  }
+
   /** Several that ask at once share one answer. A right that is missing is not asked for again at once. */
-  async #once<R>(what: string, nowMs: number, read: () => Promise<readonly R[]>): Promise<readonly R[] | 'unreadable'> {
+  async #once<R>(what: string, now: () => number, read: () => Promise<R>): Promise<Readable<R>> {
     const known = this.#known.get(what);
-    if (known !== undefined) return (await known.value) as readonly R[] | 'unreadable';
-    const value = read().catch((error: unknown) => {
-      const isForbidden = error instanceof ApiError && error.isForbidden;
-      if (isForbidden) this.#known.set(what, { untilMs: nowMs + FORBIDDEN_MS, value: Promise.resolve('unreadable') });
-      else this.#known.delete(what);
-      if (!isForbidden) throw error;
-      return 'unreadable' as const;
-    });
-    this.#known.set(what, { untilMs: nowMs + FRESH_MS, value });
+    if (known !== undefined) return (await known.value) as Readable<R>;
+    const startedMs = now();
+    const value = read().then(
+      (found) => {
+        const tookMs = Math.max(0, now() - startedMs);
+        this.#known.set(what, { value, untilMs: now() + Math.max(FRESH_MS, TIMES_AS_LONG * tookMs) });
+        return found;
+      },
+      (error: unknown) => {
+        this.#known.delete(what);
+        if (!(error instanceof ApiError && error.isForbidden)) throw error;
+        this.#known.set(what, { value: Promise.resolve(UNREADABLE), untilMs: now() + FORBIDDEN_MS });
+        return UNREADABLE;
+      },
+    );
+    this.#known.set(what, { value, untilMs: Number.POSITIVE_INFINITY });
     return await value;
   }
+}
+
+/** Whether a node may take one of the pods: empty, it would. */
+function placesFor(pods: readonly PodDemand[]): (node: NodeRoom) => boolean {
+  const distinct = new Map(pods.map((pod) => [`${pod.placement} ${[...pod.requests].join()}`, pod]));
+  return (node) =>
+    [...distinct.values()].some(
+      (pod) =>
+        [...pod.requests].every(([resource, amount]) => (node.allocatable.get(resource) ?? 0n) >= amount) &&
+        mismatch(pod, node) === undefined,
+    );
+}
+
+/** Pods that hold something of a node, by its name. */
+async function podsByNode(
+  client: ApiClient,
+  fields: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, readonly PodOnNode[]>> {
+  const uses = new PodUses();
+  const byNode = new Map<string, PodOnNode[]>();
+  await eachPage(client, SCHEDULED_PODS, { fields, signal }, ({ items }) => {
+    for (const item of items) {
+      const use = uses.of(item);
+      if (use === undefined) continue;
+      const there = byNode.get(use.node);
+      if (there === undefined) byNode.set(use.node, [use]);
+      else there.push(use);
+    }
+  });
+  return byNode;
 }
 
 async function listAll<T extends KubeObject, R>(
   client: ApiClient,
   resource: Resource<T>,
+  options: ListOptions,
   of: (object: T) => R,
-  namespace: string | undefined,
-  signal: AbortSignal,
 ): Promise<readonly R[]> {
   const found: R[] = [];
-  let next: string | undefined;
-  do {
-    const page = await client.list(resource, { namespace, limit: PAGE_SIZE, continue: next, signal });
-    for (const item of page.items) found.push(of(item));
-    next = page.metadata.continue === '' ? undefined : page.metadata.continue;
-  } while (next !== undefined);
+  await eachPage(client, resource, options, ({ items }) => {
+    for (const item of items) found.push(of(item));
+  });
   return found;
 }
 
-function nodeOf({ metadata, spec, status }: Node): Omit<NodeRoom, 'pods'> {
-  return {
-    name: metadata.name,
-    labels: metadata.labels ?? {},
-    taints: spec?.taints ?? [],
-    isSchedulable: spec?.unschedulable !== true,
-    isReady: status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true,
-    allocatable: amountsOf(status?.allocatable),
-  };
-}
-
-interface Use extends PodUse {
-  /** Undefined for a pod that holds nothing of any node. */
-  readonly node: string | undefined;
-}
-
-function useOf({ metadata, spec, status }: ScheduledPod): Use {
-  const hasEnded = status?.phase === 'Succeeded' || status?.phase === 'Failed';
-  const endsAtMs = Date.parse(metadata.deletionTimestamp ?? '');
-  return {
-    namespace: metadata.namespace ?? '',
-    name: metadata.name,
-    priority: spec.priority ?? 0,
-    requests: podRequests(spec),
-    ...(Number.isFinite(endsAtMs) && { endsAtMs }),
-    node: hasEnded ? undefined : spec.nodeName,
-  };
-}
-
-function withPods(nodes: readonly Omit<NodeRoom, 'pods'>[], uses: readonly Use[]): readonly NodeRoom[] {
-  const byNode = Map.groupBy(uses, ({ node }) => node);
-  return nodes.map((node) => ({ ...node, pods: byNode.get(node.name) ?? [] }));
-}
-
-function quotaOf({ metadata, spec, status }: ResourceQuota): Quota {
-  const selected = spec?.scopeSelector?.matchExpressions ?? [];
-  return {
-    namespace: metadata.namespace ?? '',
-    name: metadata.name,
-    hard: amountsOf(status?.hard ?? spec?.hard),
-    used: amountsOf(status?.used),
-    scopes: [
-      ...(spec?.scopes ?? []).map((name): QuotaScope => ({ name, operator: 'Exists', values: [] })),
-      ...selected.map(({ scopeName, operator, values = [] }): QuotaScope => ({ name: scopeName, operator, values })),
-    ],
-  };
-}
-
-function priorityClassOf({ metadata, value, globalDefault, preemptionPolicy }: PriorityClassObject): PriorityClass {
-  return {
-    name: metadata.name,
-    value,
-    isGlobalDefault: globalDefault === true,
-    mayPreempt: preemptionPolicy !== 'Never',
-  };
+/** Page by page, so that no more than one of them is in memory as the API server wrote it. */
+async function eachPage<T extends KubeObject>(
+  client: ApiClient,
+  resource: Resource<T>,
+  options: ListOptions,
+  see: (page: KubeList<T>) => void,
+): Promise<void> {
+  let next: string | undefined;
+  do {
+    const page: KubeList<T> = await client.list(resource, { ...options, limit: PAGE_SIZE, continue: next });
+    see(page);
+    next = page.metadata.continue === '' ? undefined : page.metadata.continue;
+  } while (next !== undefined);
 }

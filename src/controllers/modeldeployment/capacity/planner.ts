@@ -26,17 +26,18 @@ export class Planner {
   readonly #cluster = new ClusterReader();
 
   async advise(
-    { key, client, signal, now }: Pick<ReconcileContext, 'key' | 'client' | 'signal' | 'now'>,
+    context: Pick<ReconcileContext, 'key' | 'client' | 'signal' | 'now'>,
     input: PlanInput,
   ): Promise<CapacityAdvice | undefined> {
+    const { key, now } = context;
     const claim = claimOf(key, input);
     if (claim === undefined) return undefined;
     this.#claims.set(key, claim);
     const claims = [...this.#claims.values()];
     const namespaces = [...new Set([...this.#claims.keys()].map((each) => parseKey(each).namespace ?? ''))];
-    const nowMs = now();
-    const cluster = await this.#cluster.read(client, namespaces, needsCounting(claim), nowMs, signal);
-    return advise(cluster, claims, nowMs).get(key);
+    const counted = needsCounting(claim) ? claims.filter(needsCounting).map(({ pod }) => pod) : [];
+    const cluster = await this.#cluster.read(context, namespaces, counted);
+    return advise(cluster, claims, now()).get(key);
   }
 
   /** The rollout wants nothing more. */
@@ -56,11 +57,9 @@ function needsCounting({ pod, pending, mode, isSwapping }: CapacityClaim): boole
 
 /** A claim of the engine in the planner's words; undefined where the decision has none. Pure. */
 export function claimOf(rollout: ObjectKey, { snapshot, decision, pods, pod }: PlanInput): CapacityClaim | undefined {
-  const { claim, report } = decision;
+  const { claim } = decision;
   if (claim === undefined) return undefined;
   const own = snapshot.revisions.find(({ name }) => name === claim.revision);
-  const asked = snapshot.revisions.reduce((sum, { replicas }) => sum + replicas, 0);
-  const unplaced = own === undefined ? 0 : Math.max(0, own.replicas - own.onNode);
   const donated = claim.donors.flatMap((revision) => pods.get(revision) ?? []);
   const isEnding = ({ metadata }: Pod) => metadata.deletionTimestamp !== undefined;
   const { capacityMode, provisionTimeoutMs } = snapshot.rollout;
@@ -73,11 +72,11 @@ export function claimOf(rollout: ObjectKey, { snapshot, decision, pods, pod }: P
     wanted: claim.wanted,
     pending: own?.pending,
     removable: claim.removable,
-    vacant: report.wanted - (asked - unplaced),
-    starting: own === undefined ? 0 : Math.max(0, own.onNode - own.ready),
+    vacant: claim.vacant,
+    starting: claim.starting,
     ending: donated.filter(isEnding).length,
     oldPods: donated.filter((each) => !isEnding(each)).map(({ metadata }) => metadata.name),
-    isAllOrNothing: snapshot.rollout.strategy === 'BlueGreen',
+    isAllOrNothing: claim.isAllOrNothing,
     isSwapping: claim.isSwapping,
   };
 }

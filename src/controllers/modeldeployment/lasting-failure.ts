@@ -8,16 +8,27 @@ const LASTING_RESTARTS = 2;
 /** The same for a pod that does not even start, or that is not even made. */
 const LASTING_MS = 60_000;
 
+/** Since when a revision is tried, and now; milliseconds since the Unix epoch. */
+export interface Trial {
+  readonly startedAtMs: number;
+  readonly nowMs: number;
+}
+
 /**
  * The reason that most pods of a revision share, where it has lasted and most of its pods have one. A pod that was evicted
- * or has no room is no failure of the revision.
+ * or has no room is no failure of the revision, and nor is one that an earlier trial left behind.
  */
 export function lastingFailure(
   deployment: Deployment | undefined,
   pods: readonly Pod[],
-  nowMs: number,
+  { startedAtMs, nowMs }: Trial,
 ): Failure | undefined {
-  const staying = pods.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  // Pods tell the second in which they were made.
+  const sinceMs = Math.floor(startedAtMs / 1000) * 1000;
+  const isOld = (time: string | undefined) => Date.parse(time ?? '') < sinceMs;
+  const staying = pods.filter(
+    ({ metadata }) => metadata.deletionTimestamp === undefined && !isOld(metadata.creationTimestamp),
+  );
   const failing = staying.filter((pod) => hasLastingFailure(pod, nowMs));
   const isRefused = staying.length === 0 && isRefusedForLong(deployment, nowMs);
   if (!isRefused && (failing.length === 0 || failing.length <= staying.filter(isReady).length)) return undefined;

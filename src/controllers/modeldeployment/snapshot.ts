@@ -5,7 +5,7 @@ import { compileRollout } from '../../rollout/compile.ts';
 import type { RevisionState, RolloutSnapshot, RouteState, Scale } from '../../rollout/types.ts';
 import type { Pod } from '../resources.ts';
 import { isReady } from './diagnose.ts';
-import { lastingFailure } from './lasting-failure.ts';
+import { lastingFailure, type Trial } from './lasting-failure.ts';
 import type { Revision } from './revision.ts';
 import type { Routing, Scope, Target } from './scope.ts';
 
@@ -23,7 +23,10 @@ export function snapshotOf(scope: Scope, target: Target): RolloutSnapshot {
     scale,
     target: target.name,
     isTargetKnown: target.model !== undefined,
-    revisions: revisions.map((revision) => stateOf(revision, scope.pods.get(revision.name) ?? [], nowMs)),
+    revisions: revisions.map((revision) => {
+      const startedAtMs = progress?.target === revision.name ? progress.startedAtMs : 0;
+      return stateOf(revision, scope.pods.get(revision.name) ?? [], { startedAtMs, nowMs });
+    }),
     leftPods: leftPods(scope, target),
     route: routeStateOf(routing),
     progress,
@@ -47,7 +50,7 @@ export function readyPods(pods: readonly Pod[]): number {
   return pods.filter((pod) => isStaying(pod) && isReady(pod)).length;
 }
 
-function stateOf({ name, replicas, ready, deployment }: Revision, pods: readonly Pod[], nowMs: number): RevisionState {
+function stateOf({ name, replicas, ready, deployment }: Revision, pods: readonly Pod[], trial: Trial): RevisionState {
   const staying = pods.filter(isStaying);
   return {
     name,
@@ -56,7 +59,7 @@ function stateOf({ name, replicas, ready, deployment }: Revision, pods: readonly
     current: staying.length,
     onNode: staying.filter(isOnNode).length,
     pending: pendingOf(staying),
-    lastingFailure: lastingFailure(deployment, pods, nowMs),
+    lastingFailure: lastingFailure(deployment, pods, trial),
   };
 }
 

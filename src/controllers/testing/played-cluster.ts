@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ApiClient, type Manifest } from '../../runtime/api-client.ts';
 import { ApiError } from '../../runtime/api-error.ts';
@@ -6,7 +6,10 @@ import { type Clock, systemClock } from '../../runtime/clock.ts';
 import { loadKubeConfig } from '../../runtime/kube-config.ts';
 import { KubeTransport } from '../../runtime/kube-transport.ts';
 import type { KubeObject, ObjectMeta, Resource } from '../../runtime/types.ts';
+import { isReady } from '../modeldeployment/diagnose.ts';
 import { AUTOSCALERS, DEPLOYMENTS, type Deployment, EVENTS, JOBS, type Job, PODS, type Pod } from '../resources.ts';
+import { isRouterPod } from '../router/selector.ts';
+import { PlayedRouters } from './played-routers.ts';
 
 /** What becomes of a pod of a revision: the pod's status, or `ready`. */
 export type Fate = 'ready' | NonNullable<Pod['status']>;
@@ -50,6 +53,8 @@ interface PlayedDeployment extends Deployment {
 export class PlayedCluster {
   readonly client: ApiClient;
   readonly namespace: string;
+  /** The routers among the pods. */
+  readonly routers: PlayedRouters;
   play: Play;
   /** The fewest ready pods, and the most pods, of all revisions together since they were last forgotten. */
   extremes = { leastReady: Number.POSITIVE_INFINITY, mostPods: 0 };
@@ -62,6 +67,7 @@ export class PlayedCluster {
     this.#transport = new KubeTransport(loadKubeConfig({ kubeconfig }), { clock: systemClock, onCall: () => {} });
     this.client = new ApiClient(this.#transport, 'played-cluster');
     this.namespace = `md-${randomBytes(4).toString('hex')}`;
+    this.routers = new PlayedRouters(this.client, this.namespace);
     this.play = play;
     this.#clock = clock;
   }
@@ -102,14 +108,13 @@ export class PlayedCluster {
     for (const deployment of deployments) await this.#playDeployment(deployment as PlayedDeployment, pods).catch(lost);
     await this.#playAutoscalers(deployments);
     for (const job of jobs) await this.#playJob(job, pods).catch(lost);
+    await this.routers.round();
     const owners = new Set([...deployments, ...jobs].map(({ metadata }) => metadata.uid));
     for (const pod of pods) {
       if (!owners.has(pod.metadata.ownerReferences?.[0]?.uid ?? '')) await this.#deletePod(pod);
     }
-    const serving = pods.filter((pod) => pod.metadata.ownerReferences?.[0]?.kind === 'Deployment');
-    const ready = serving.filter((pod) =>
-      pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True'),
-    );
+    const serving = pods.filter((pod) => pod.metadata.ownerReferences?.[0]?.kind === 'Deployment' && !isRouterPod(pod));
+    const ready = serving.filter(isReady);
     // What was listed before they were forgotten is not to be remembered after.
     if (this.extremes !== extremes) return;
     extremes.leastReady = Math.min(extremes.leastReady, ready.length);
@@ -119,8 +124,6 @@ export class PlayedCluster {
   async #playDeployment(deployment: PlayedDeployment, all: readonly Pod[]): Promise<void> {
     const { uid = '', name, generation } = deployment.metadata;
     const wanted = deployment.spec.replicas ?? 1;
-    const isReady = ({ status }: Pod) =>
-      status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true;
     const own = all.filter((pod) => pod.metadata.ownerReferences?.[0]?.uid === uid);
     // As ReplicaSets do it: pods that are not ready go first.
     const ordered = [...own].sort((a, b) => Number(isReady(b)) - Number(isReady(a)));
@@ -138,7 +141,7 @@ export class PlayedCluster {
       fate === 'ready'
         ? { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] }
         : { conditions: [{ type: 'Ready', status: 'False' }], ...fate };
-    for (const pod of kept) await this.#setStatus(PODS, pod, status);
+    for (const pod of kept) await this.#setStatus(PODS, pod, { ...status, podIP: addressOf(pod) });
     await this.#setStatus(DEPLOYMENTS, deployment, {
       observedGeneration: generation,
       replicas: kept.length,
@@ -243,6 +246,12 @@ export class PlayedCluster {
     const isSame = Object.entries(status).every(([key, value]) => includes(before?.[key], value));
     if (!isSame) await this.client.mergePatch(resource, object.metadata, { status }, 'status');
   }
+}
+
+/** An address of its own for every pod. */
+function addressOf({ metadata: { uid = '' } }: Pod): string {
+  const digest = createHash('sha256').update(uid).digest();
+  return `10.${digest[0] ?? 0}.${digest[1] ?? 0}.${digest[2] ?? 0}`;
 }
 
 const NAMESPACES: Resource = { group: '', version: 'v1', kind: 'Namespace', plural: 'namespaces', namespaced: false };

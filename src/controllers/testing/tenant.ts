@@ -82,6 +82,11 @@ export class Tenant {
     await this.cluster.client.mergePatch(MODEL_DEPLOYMENTS, { namespace: this.cluster.namespace, name }, { spec });
   }
 
+  async annotate(annotations: Readonly<Record<string, string | null>>, name = NAME): Promise<void> {
+    const object = { namespace: this.cluster.namespace, name };
+    await this.cluster.client.mergePatch(MODEL_DEPLOYMENTS, object, { metadata: { annotations } });
+  }
+
   /** Resolves once the API server no longer knows it: at once, as long as no finalizer is in the way. */
   async remove(name = NAME): Promise<ModelDeployment | undefined> {
     await this.cluster.client.delete(MODEL_DEPLOYMENTS, { namespace: this.cluster.namespace, name });

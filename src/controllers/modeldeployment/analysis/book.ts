@@ -133,7 +133,7 @@ export class AnalysisBook {
   }
 }
 
-function intervalOf(
+export function intervalOf(
   { canary, stable }: AnalysisRequest,
   readings: readonly CountsReading[],
   counted: { readonly routers: readonly InstanceInterval[]; readonly servers: readonly InstanceInterval[] },

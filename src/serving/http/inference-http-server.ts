@@ -33,6 +33,8 @@ const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** After a refusal the rest of the body is read and thrown away so long, for the client to see the answer. */
 const LINGER_MS = 2_000;
 
+/** As `src/serving/router/http1/response-head.ts` reads it. */
+const UNPROCESSED_HEADER = 'Fairlead-Unprocessed';
 const JSON_HEADER_LENGTH = 'inference-header-content-length';
 
 type Response = ServerResponse<BodyRequest>;
@@ -197,7 +199,8 @@ export class InferenceHttpServer {
 
   #refuse(response: Response, error: InferenceError): void {
     const retryAfter = retryAfterSeconds(error);
-    const extra = retryAfter === undefined ? [] : ['Retry-After', String(retryAfter)];
+    // What may be tried again has reached no model: a router in front may ask another pod at once.
+    const extra = retryAfter === undefined ? [] : ['Retry-After', String(retryAfter), UNPROCESSED_HEADER, '1'];
     this.#send(response, httpStatus(error), JSON.stringify({ error: error.message }), extra);
   }
 

@@ -60,7 +60,10 @@ export interface EndpointPoolLike {
   update(endpoints: readonly EndpointAddress[]): void;
   /** Limits from now on; waiting requests are served where they allow more. */
   configure(limits: { readonly maxInFlight: number; readonly room: WaitingRoom }): void;
-  /** The endpoint with the fewest requests in flight, other than `except`; undefined where none has room. */
+  /**
+   * The endpoint with the fewest requests in flight; undefined where none has room. With `except`, for a request that has
+   * failed there: one that is neither it nor ejected.
+   */
   take(except?: Endpoint): Endpoint | undefined;
   /** Every endpoint that `take` or `granted` gave is released once. */
   release(endpoint: Endpoint, result: EndpointResult): void;

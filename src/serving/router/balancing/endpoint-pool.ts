@@ -131,7 +131,7 @@ export class EndpointPool implements EndpointPoolLike {
       }
     }
     if (best !== undefined) this.#next = bestIndex + 1;
-    else if (areAllEjected) best = bestEjected;
+    else if (areAllEjected && except === undefined) best = bestEjected;
     if (best === undefined) return undefined;
     best.inFlight++;
     this.#inFlight++;

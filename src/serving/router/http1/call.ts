@@ -213,7 +213,8 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     this.#release(isUnreachable ? 'unreachable' : isStale ? 'neutral' : 'failed');
     const mayRepeat = isUnreachable ? ++this.#unreachable < MAX_UNREACHABLE : isStale && this.#repeats++ === 0;
     if (mayRepeat && this.#isReplayable) {
-      const another = this.#takeAnother(endpoint) ?? (isStale ? this.#target?.pool.take() : undefined);
+      // Where there is nobody else, a bad chance is better than none.
+      const another = this.#takeAnother(endpoint) ?? this.#target?.pool.take();
       if (another !== undefined) {
         this.#use(another, true);
         return;

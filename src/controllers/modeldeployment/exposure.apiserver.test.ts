@@ -62,6 +62,7 @@ describe('a Gateway that splits', () => {
     await tenant().until('the new model', serves('2'));
     expect(played.shares).toEqual(['1', '10/90', '50/50', '1']);
     expect(tenant().cluster.extremes.leastReady).toBeGreaterThanOrEqual(4);
+    await eventually('the old pods are taken away', async () => (await tenant().running()).length === 1);
     expect((await tenant().running()).map(served)).toEqual([digest('2')]);
     const last = (await tenant().running())[0]?.metadata.name;
     expect(played.taken.at(-1)?.spec.rules).toMatchObject([{ backendRefs: [{ name: last, port: 8080 }] }]);

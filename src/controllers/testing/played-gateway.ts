@@ -52,8 +52,9 @@ export class PlayedGateway {
   async #play(): Promise<void> {
     while (!this.#stop.signal.aborted) {
       await this.#look().catch((error: unknown) => {
-        // The kinds are not installed, or the route changed meanwhile.
-        if (!(error instanceof ApiError && (error.isNotFound || error.isConflict))) throw error;
+        // The kinds are not installed or come just now, or the route changed meanwhile.
+        const passes = error instanceof ApiError && (error.isNotFound || error.isConflict || error.status === 429);
+        if (!passes) throw error;
       });
       await delay(15);
     }

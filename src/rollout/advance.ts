@@ -52,8 +52,10 @@ function step(situation: Situation): Advance {
   const failure = failureOf(situation, current);
   if (failure !== undefined) return takenBack(progress, failure, snapshot.nowMs);
   const timed = withReadiness(situation);
-  if (isHeldUp || !isReached(situation, current)) return stay(timed);
+  if (!isReached(situation, current)) return stay(timed);
+  // What is measured is measured while it is paused too.
   const held: Progress = timed.heldSinceMs === undefined ? { ...timed, heldSinceMs: snapshot.nowMs } : timed;
+  if (isHeldUp) return stay(held);
   const outcome = judge({ ...situation, progress: held }, current);
   if (outcome === 'wait') return stay(held);
   if (outcome !== 'over') return paused(held, outcome, snapshot.nowMs);

@@ -22,7 +22,9 @@ export function steppedBounds(
   if (isAlone && (progress.stage === 'Done' || progress.stage === 'Returned')) {
     return new Map(running.map(([name]) => [name, { min: scale.min, max: scale.max }]));
   }
-  const headroom = Math.max(0, scale.max - wanted);
+  const strays = running.filter(([name]) => name !== progress.target && name !== (progress.from ?? goal));
+  const replaced = strays.reduce((sum, [, count]) => sum + count, 0);
+  const headroom = Math.max(0, scale.max - wanted - replaced);
   const own = growing(situation) ? Math.floor((headroom * (weights.get(progress.target) ?? 0)) / 100) : 0;
   const bounds = new Map<string, Bounds>();
   for (const [name, planned] of running) {

@@ -87,13 +87,16 @@ function stepping(situation: Situation, next: ReadonlyMap<string, number>): Grow
   const stable = revisionIn(snapshot, progress.from ?? '');
   const step = currentStep(situation);
   const needed = step === undefined ? wanted : stepPods(situation, step);
-  const own = atLeastNeeded(situation, target, next, isHeldUp ? Math.min(needed, target.replicas) : needed);
   const others = new Map<string, number>();
   for (const { name } of snapshot.revisions) {
     if (name !== target.name && name !== stable.name) {
       others.set(name, atLeastNeeded(situation, revisionIn(snapshot, name), next, 0));
     }
   }
+  // Pods of a replaced revision give their places to the next one; both at once would be a second surge.
+  const replaced = [...others.values()].reduce((sum, count) => sum + count, 0);
+  const placed = Math.min(needed, isHeldUp ? target.replicas : Math.max(target.replicas, needed - replaced));
+  const own = atLeastNeeded(situation, target, next, placed);
   // It stays as warm as it was; what it gave away it does not ask back while the other needs it.
   const warm = isSwapping ? Math.min(stable.replicas, wanted) : wanted;
   const carrying = isSwapping ? leastPods(weightOf(situation, stable.name), baseOf(situation)) : 0;

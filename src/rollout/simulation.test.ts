@@ -95,7 +95,7 @@ describe('a rollout', { timeout: 120_000 }, () => {
         const { steps } = cluster.rollout;
         expect(persisted).toEqual(isStepped(cluster.rollout.strategy) ? steps.map((_, index) => index) : [0]);
       }),
-      { numRuns: 200 },
+      { numRuns: 120 },
     );
   });
 
@@ -115,7 +115,7 @@ describe('a rollout', { timeout: 120_000 }, () => {
           expect(next - (progress.heldSinceMs ?? next)).toBeGreaterThanOrEqual(step.hold);
         }
       }),
-      { numRuns: 150 },
+      { numRuns: 80 },
     );
   });
 
@@ -145,7 +145,7 @@ describe('a rollout', { timeout: 120_000 }, () => {
         expect(cluster.weights.get(cluster.target)).toBe(100);
         expect(cluster.ready(cluster.target)).toBe(cluster.replicas);
       }),
-      { numRuns: 200 },
+      { numRuns: 120 },
     );
   });
 
@@ -175,7 +175,7 @@ describe('a rollout', { timeout: 120_000 }, () => {
           expect([cluster.ready('a'), cluster.ready('b')]).toEqual([start.replicas, 0]);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 120 },
     );
   });
 });

@@ -6,6 +6,7 @@ import type { CapacityAdvice } from '../../capacity/types.ts';
 import { decide } from '../decide.ts';
 import { latestProgress, type Progress, progressText } from '../progress.ts';
 import type {
+  Bounds,
   CompiledRollout,
   RevisionState,
   RolloutDecision,
@@ -26,6 +27,8 @@ interface ModelRevision {
   replicas: number;
   pods: ModelPod[];
   progress: string | undefined;
+  /** Of its autoscaler. */
+  bounds: Bounds | undefined;
   /** Its pods never get ready, and say why after a while. */
   failure: { reason: string; message: string } | undefined;
 }
@@ -37,6 +40,7 @@ export interface ModelOptions {
   readonly places: number;
   readonly startTicks: number;
   readonly ackTicks: number;
+  readonly autoscaling?: Bounds | undefined;
 }
 
 export interface Written {
@@ -53,6 +57,9 @@ export class ModelCluster {
   /** What an analysis says once it has begun. */
   verdict: Verdict['kind'] = 'Healthy';
   breaksHardLimit = false;
+  /** Pods that autoscalers would have if they were free. */
+  wished: number | undefined;
+  isTargetKnown = true;
   readonly revisions = new Map<string, ModelRevision>();
   /** Weights that routers may be sending by: the last one is what is written. */
   routes: { weights: ReadonlyMap<string, number>; mirror: RouteMirror | undefined; writtenAtTick: number }[] = [];
@@ -84,9 +91,12 @@ export class ModelCluster {
     return {
       nowMs: this.tick * TICK_MS,
       rollout: this.rollout,
-      scale: { kind: 'Fixed', replicas: this.replicas },
+      scale:
+        this.#options.autoscaling === undefined
+          ? { kind: 'Fixed', replicas: this.replicas }
+          : { kind: 'Autoscaled', ...this.#options.autoscaling },
       target: this.target,
-      isTargetKnown: true,
+      isTargetKnown: this.isTargetKnown,
       revisions: [...this.revisions].map(([name, revision]) => stateOf(name, revision)).reverse(),
       leftPods: [...this.revisions]
         .filter(([name]) => name !== this.target)
@@ -124,7 +134,7 @@ export class ModelCluster {
 
   /** Progress comes first, and with the Deployment that it is on; what it allows comes after. */
   #writes(decision: RolloutDecision): (() => void)[] {
-    const { progress, route, replicas } = decision;
+    const { progress, route, replicas, autoscalers } = decision;
     return [
       () => {
         this.#revision(progress.target).progress = progressText(progress);
@@ -136,7 +146,10 @@ export class ModelCluster {
         this.routes.push({ weights: route.weights, mirror: route.mirror, writtenAtTick: this.tick });
       },
       ...[...replicas].map(([name, count]) => () => {
-        this.#revision(name).replicas = count;
+        const revision = this.#revision(name);
+        revision.bounds = autoscalers?.get(name);
+        // An autoscaler has the count, but for the first step from 0 and the last one to it.
+        if (autoscalers === undefined || count === 0 || revision.replicas === 0) revision.replicas = count;
       }),
     ];
   }
@@ -149,6 +162,10 @@ export class ModelCluster {
     );
     if (acknowledged > 0) this.routes = this.routes.slice(acknowledged);
     for (const revision of this.revisions.values()) {
+      const { bounds, replicas } = revision;
+      if (bounds !== undefined && replicas > 0) {
+        revision.replicas = Math.min(bounds.max, Math.max(bounds.min, this.wished ?? replicas));
+      }
       revision.pods = revision.pods.filter(({ state }) => state !== 'ending');
       const order = { pending: 0, starting: 1, ready: 2, ending: 3 };
       const staying = revision.pods.toSorted((a, b) => order[b.state] - order[a.state]);
@@ -167,6 +184,11 @@ export class ModelCluster {
     }
   }
 
+  /** Its model is found again as it was: pods that failed get ready. */
+  heal(name: string): void {
+    this.#revision(name).failure = undefined;
+  }
+
   evict(name: string): void {
     const pod = this.revisions.get(name)?.pods.find(({ state }) => state === 'ready');
     if (pod !== undefined) pod.state = 'pending';
@@ -181,7 +203,7 @@ export class ModelCluster {
   #revision(name: string): ModelRevision {
     const known = this.revisions.get(name);
     if (known !== undefined) return known;
-    const made: ModelRevision = { replicas: 0, pods: [], progress: undefined, failure: undefined };
+    const made: ModelRevision = { replicas: 0, pods: [], progress: undefined, bounds: undefined, failure: undefined };
     this.revisions.set(name, made);
     return made;
   }

@@ -3,7 +3,7 @@
  * before, or with, what it allows: after a crash at any point the next decision goes on from it.
  */
 import Type, { type Static } from 'typebox';
-import Value from 'typebox/value';
+import { Compile } from 'typebox/compile';
 import { PAUSE_REASONS } from '../api/v1alpha1/model-deployment-status.ts';
 
 const revision = Type.String({ minLength: 1, maxLength: 253 });
@@ -64,6 +64,8 @@ export const Progress = Type.Object(
 );
 export type Progress = Static<typeof Progress>;
 
+const check = Compile(Progress);
+
 /** Longest annotation that is read: what the schema lets through is shorter. */
 const MAX_LENGTH = 8_192;
 
@@ -76,7 +78,7 @@ export function parseProgress(text: string | undefined): Progress | undefined {
   } catch {
     return undefined;
   }
-  return Value.Check(Progress, value) ? value : undefined;
+  return check.Check(value) ? value : undefined;
 }
 
 /** @param texts the annotation of every revision's Deployment */

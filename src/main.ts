@@ -19,6 +19,8 @@ const roles: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
     ]),
   ),
   alias: () => import('./cli/alias-command.ts'),
+  analyse: () => import('./cli/analyse/analyse-command.ts'),
+  record: () => import('./cli/analyse/record-command.ts'),
 };
 
 const program = new Command('fairlead').description('Runs machine-learning models in production on Kubernetes');

@@ -6,7 +6,7 @@ const MAX_STEPS = 100;
  * @param value below 0 at `low` and above it at `high`; may be infinite at either
  * @param tolerance how near, relative to the distance of the ends
  */
-export function crossing(low: number, high: number, value: (at: number) => number, tolerance = 1e-9): number {
+export function crossing(low: number, high: number, value: (at: number) => number, tolerance = 1e-8): number {
   let [below, above] = [low, high];
   let [under, over] = [value(low), value(high)];
   if (under >= 0) return low;

@@ -113,9 +113,10 @@ export function judge(state: AnalysisState, policy: AnalysisPolicy): Verdict {
   const verdict = worst(deciding.map((metric) => metric.verdict));
   const requests = requestsOf(state, 'canary');
   const counted = `${requests}${requests < policy.minRequests ? ` of ${policy.minRequests}` : ''} ${ANSWERS[policy.traffic]}`;
-  // A metric that decides against the canary says why in full; the others show their values.
+  // Metrics that keep the canary from being Healthy say why in full; the others, and all as long as requests are missing, show their values.
+  const isTooEarly = verdict === 'InsufficientData' && tooLittle(state, policy) !== undefined;
   const parts = judged.map((metric) => {
-    const isReason = metric.verdict === verdict && verdict !== 'Healthy' && verdict !== 'InsufficientData';
+    const isReason = metric.verdict === verdict && verdict !== 'Healthy' && !isTooEarly;
     const text = isReason || !('brief' in metric) || metric.brief === undefined ? metric.message : metric.brief;
     return `${metric.dryRun ? '(dry run) ' : ''}${text}`;
   });

@@ -1,8 +1,10 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import type { Measure } from './policy.ts';
 import { policyOf } from './testing/policy.ts';
 import { rollouts } from './testing/rollouts.ts';
 import { logNormalLatency, type Random, type Simulation } from './testing/simulated-traffic.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 /** What verdicts promise, on rollouts that are simulated from fixed seeds and looked at in every interval. */
 
@@ -17,7 +19,7 @@ const same =
 const errors = (absolute: number): Record<string, Measure> => ({
   errors: { kind: 'ErrorRate', allowed: { absolute } },
 });
-const base = { intervals: 60, requests: 1_000, weight: 0.1 };
+const base = { intervals: 50, requests: 1_000, weight: 0.1 };
 
 /** Errors that come in bursts, on each side at times of its own: they begin and end at random. */
 const bursts = (begins: number, ends: number, during: number, between: number) => () => {
@@ -69,7 +71,7 @@ describe('the same model twice, with no increase allowed, is called Unhealthy in
       p99: { kind: 'Latency', quantile: 0.99, allowed: { relative: 0 } },
       predictions: { kind: 'PredictionDistribution', max: 0.001 },
     });
-    const { unhealthy } = rollouts(500, { ...base, intervals: 40, behaviour }, policy, 'Unhealthy');
+    const { unhealthy } = rollouts(500, { ...base, intervals: 25, behaviour }, policy, 'Unhealthy');
     expect(unhealthy).toBeLessThanOrEqual(10);
   });
 });

@@ -134,7 +134,7 @@ export class AnalysisBook {
 }
 
 export function intervalOf(
-  { canary, stable }: AnalysisRequest,
+  { canary, stable }: Pick<AnalysisRequest, 'canary' | 'stable'>,
   readings: readonly CountsReading[],
   counted: { readonly routers: readonly InstanceInterval[]; readonly servers: readonly InstanceInterval[] },
   endMs: number,

@@ -1,0 +1,56 @@
+import { load } from 'js-yaml';
+import type { TSchema } from 'typebox';
+import Value from 'typebox/value';
+import { Analysis } from '../../api/v1alpha1/analysis.ts';
+import { Rollout } from '../../api/v1alpha1/rollout.ts';
+import { type AnalysisPolicy, compilePolicy, type Traffic } from '../../rollout/analysis/policy.ts';
+import { compileRollout } from '../../rollout/compile.ts';
+
+/** A file that holds no analysis. */
+export class InvalidPolicy extends Error {
+  override readonly name = 'InvalidPolicy';
+}
+
+/** What a schema describes, with its defaults. @throws {InvalidPolicy} naming the first field that does not fit */
+function checked(schema: TSchema, value: unknown, path: string): unknown {
+  const whole = Value.Default(schema, structuredClone(value));
+  if (Value.Check(schema, whole)) return whole;
+  const [first] = Value.Errors(schema, whole);
+  throw new InvalidPolicy(
+    `${path}${first?.instancePath.replaceAll('/', '.') ?? ''} ${first?.message ?? 'does not fit'}`,
+  );
+}
+
+function parsed(text: string): unknown {
+  try {
+    return load(text);
+  } catch (error) {
+    throw new InvalidPolicy(`not YAML: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/**
+ * The policy of a file that holds what a ModelDeployment has under `spec.rollout.analysis`.
+ * @throws {InvalidPolicy} and InvalidMetric, naming the field
+ */
+export function policyOfAnalysis(text: string, traffic: Traffic, analyse?: readonly string[]): AnalysisPolicy {
+  const analysis = checked(Analysis, parsed(text) ?? {}, 'analysis') as Analysis;
+  return compilePolicy(analysis, { traffic, analysedSteps: 1, ...(analyse && { analyse }) });
+}
+
+/**
+ * The policy of a ModelDeployment's manifest, with as many judged steps as it has.
+ * @throws {InvalidPolicy} and InvalidMetric, naming the field
+ */
+export function policyOfDeployment(text: string, traffic: Traffic, analyse?: readonly string[]): AnalysisPolicy {
+  const manifest = parsed(text) as
+    | { readonly kind?: unknown; readonly spec?: { readonly rollout?: unknown } }
+    | undefined;
+  if (manifest?.kind !== 'ModelDeployment') {
+    throw new InvalidPolicy(`kind must be ModelDeployment, not ${JSON.stringify(manifest?.kind ?? null)}`);
+  }
+  const rollout = checked(Rollout, manifest.spec?.rollout ?? {}, 'spec.rollout') as Rollout;
+  const analysis = rollout.analysis ?? (Value.Default(Analysis, {}) as Analysis);
+  const analysedSteps = compileRollout(rollout).steps.filter((step) => step.analyse.length > 0).length;
+  return compilePolicy(analysis, { traffic, analysedSteps: Math.max(1, analysedSteps), ...(analyse && { analyse }) });
+}

@@ -1,0 +1,70 @@
+import Type, { type Static } from 'typebox';
+import Value from 'typebox/value';
+import { CountsSnapshot } from '../../api/counts.ts';
+
+/**
+ * A record of what an analysis reads, so that a policy can be tried on it before it is trusted: lines of JSON, each of one
+ * reading. `fairlead record` writes it.
+ */
+
+const strict = { additionalProperties: false };
+
+const Told = Type.Union([
+  Type.Object(
+    {
+      /** Of the pod, or the URL that was read: the same in every line. */
+      source: Type.String({ minLength: 1 }),
+      counts: CountsSnapshot,
+    },
+    strict,
+  ),
+  Type.Object({ source: Type.String({ minLength: 1 }), failure: Type.String() }, strict),
+]);
+export type Told = Static<typeof Told>;
+
+const Numbers = Type.Union([
+  Type.Object(
+    /** As Prometheus writes them, since JSON has no NaN: "0.5", "NaN", "+Inf". */
+    { samples: Type.Array(Type.Union([Type.Number(), Type.Enum(['NaN', '+Inf', '-Inf'])])) },
+    strict,
+  ),
+  Type.Object({ failure: Type.String() }, strict),
+]);
+
+export const RecordedReading = Type.Object(
+  {
+    /** Milliseconds since 1970. */
+    atMs: Type.Number(),
+    routers: Type.Array(Told),
+    /** Servers tell what was predicted; and requests, where there are no routers. */
+    servers: Type.Array(Told),
+    /** What queries gave, by the name of the metric. */
+    queries: Type.Optional(Type.Record(Type.String(), Numbers)),
+  },
+  strict,
+);
+export type RecordedReading = Static<typeof RecordedReading>;
+
+/** A line of a record that is not one. */
+export class InvalidRecord extends Error {
+  override readonly name = 'InvalidRecord';
+}
+
+/** @throws {InvalidRecord} naming the line and what is wrong with it */
+export function parseReading(line: string, lineNumber: number): RecordedReading {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch (error) {
+    throw new InvalidRecord(`line ${lineNumber} is not JSON: ${error instanceof Error ? error.message : error}`);
+  }
+  if (Value.Check(RecordedReading, value)) return value;
+  const [first] = Value.Errors(RecordedReading, value);
+  throw new InvalidRecord(
+    `line ${lineNumber}: ${first?.instancePath || 'the reading'} ${first?.message ?? 'is not as it should be'}`,
+  );
+}
+
+/** A sample as a number. */
+export const sampleOf = (sample: number | 'NaN' | '+Inf' | '-Inf'): number =>
+  sample === '+Inf' ? Number.POSITIVE_INFINITY : sample === '-Inf' ? Number.NEGATIVE_INFINITY : Number(sample);

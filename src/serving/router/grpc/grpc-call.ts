@@ -83,7 +83,7 @@ export class GrpcCall implements EndpointWaiter {
     this.#cancelTimer = clock.afterDelay(limitMs - this.#startedMs, () => this.#late());
     client.on('error', () => undefined);
     client.once('close', () => this.#gone());
-    this.#ask(undefined);
+    this.#ask();
   }
 
   granted(endpoint: Endpoint): void {
@@ -91,26 +91,23 @@ export class GrpcCall implements EndpointWaiter {
     this.#send(endpoint);
   }
 
-  #ask(except: Endpoint | undefined): void {
+  #ask(): void {
     const { pool } = this.#target;
-    const endpoint = pool.take(except);
-    if (endpoint !== undefined) {
-      this.#send(endpoint);
-      return;
+    const endpoint = pool.take() ?? (pool.size === 0 ? this.#takeElsewhere() : undefined);
+    if (endpoint !== undefined) this.#send(endpoint);
+    else if (pool.size === 0) this.#fail(GRPC_STATUS.unavailable, `revision ${this.#target.revision} has no ready pod`);
+    else if (pool.wait(this)) this.#waitsIn = pool;
+    else this.#fail(GRPC_STATUS.resourceExhausted, `too many requests wait for ${this.#target.revision}`);
+  }
+
+  #takeElsewhere(): Endpoint | undefined {
+    for (const target of this.#hasFallenBack ? [] : this.#choice.elsewhere) {
+      const endpoint = target === this.#target ? undefined : target.pool.take();
+      if (endpoint === undefined) continue;
+      this.#target = target;
+      return endpoint;
     }
-    if (pool.size > (except === undefined || except.isRemoved ? 0 : 1)) {
-      if (pool.wait(this)) this.#waitsIn = pool;
-      else this.#fail(GRPC_STATUS.resourceExhausted, `too many requests wait for ${this.#target.revision}`);
-      return;
-    }
-    for (const other of this.#hasFallenBack ? [] : this.#choice.elsewhere) {
-      const found = other.pool.take();
-      if (found === undefined) continue;
-      this.#target = other;
-      this.#send(found);
-      return;
-    }
-    this.#fail(GRPC_STATUS.unavailable, `revision ${this.#target.revision} has no other ready pod`);
+    return undefined;
   }
 
   #send(endpoint: Endpoint): void {
@@ -256,7 +253,16 @@ export class GrpcCall implements EndpointWaiter {
       return;
     }
     this.#client.pause();
-    this.#ask(endpoint);
+    const before = this.#target;
+    // Where there is nobody else, a bad chance is better than none.
+    const another = before.pool.take(endpoint) ?? this.#takeElsewhere() ?? before.pool.take();
+    if (this.#target !== before) before.observer.ended('error', 0);
+    if (another !== undefined) this.#send(another);
+    else
+      this.#fail(
+        GRPC_STATUS.unavailable,
+        `${endpoint.address} ${reason}, and ${before.revision} has no other pod with room`,
+      );
   }
 
   get #canFallBack(): boolean {
@@ -271,7 +277,7 @@ export class GrpcCall implements EndpointWaiter {
     this.#hasFallenBack = true;
     this.#target = fallback.target;
     this.#client.pause();
-    this.#ask(undefined);
+    this.#ask();
   }
 
   #late(): void {

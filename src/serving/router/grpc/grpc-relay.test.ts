@@ -276,7 +276,8 @@ describe('another pod is asked', () => {
     const elsewhere = grpcTarget('churn-old', [stable.port]);
     const { client, target } = await relayTo([await deadPort()], { elsewhere: [elsewhere] });
     expect(String(await client.unary(message, none))).toBe('stable');
-    expect(elsewhere.observer.requests).toBe(1);
+    expect(elsewhere.observer.snapshot()).toMatchObject({ requests: 1, errors: 0 });
+    expect(target.observer.snapshot()).toMatchObject({ requests: 1, errors: 1 });
     expect(target.pool.inFlight + elsewhere.pool.inFlight).toBe(0);
   });
 

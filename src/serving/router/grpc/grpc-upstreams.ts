@@ -39,22 +39,18 @@ export class GrpcUpstreams implements EndpointListener {
     this.#upstreams.delete(endpoint);
   }
 
-  /** The connection to an endpoint, perhaps one that is still being made; undefined where it speaks no gRPC. */
+  /** The connection to an endpoint, perhaps one that is still being made; undefined where it speaks no gRPC, or is gone. */
   to(endpoint: Endpoint): Upstream | undefined {
-    const { address, ports } = endpoint;
-    if (ports.grpc === undefined) return undefined;
+    const { address, ports, isRemoved } = endpoint;
+    if (ports.grpc === undefined || isRemoved) return undefined;
     const known = this.#upstreams.get(endpoint);
     if (known !== undefined && !known.session.closed && !known.session.destroyed) return known;
-    const upstream = new PodConnection(
-      `http://${address.includes(':') ? `[${address}]` : address}:${ports.grpc}`,
-      this.#clock,
-    );
-    if (!endpoint.isRemoved) {
-      this.#upstreams.set(endpoint, upstream);
-      upstream.session.once('close', () => {
-        if (this.#upstreams.get(endpoint) === upstream) this.#upstreams.delete(endpoint);
-      });
-    }
+    const authority = `${address.includes(':') ? `[${address}]` : address}:${ports.grpc}`;
+    const upstream = new PodConnection(`http://${authority}`, this.#clock);
+    this.#upstreams.set(endpoint, upstream);
+    upstream.session.once('close', () => {
+      if (this.#upstreams.get(endpoint) === upstream) this.#upstreams.delete(endpoint);
+    });
     return upstream;
   }
 

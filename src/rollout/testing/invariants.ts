@@ -1,5 +1,4 @@
 /** What must be true of every decision on a model cluster, and ways to run one. */
-import { expect } from 'vitest';
 import { withDefaults } from '../../api/defaults.ts';
 import { ModelDeployment } from '../../api/v1alpha1/model-deployment.ts';
 import { compileRollout, isStepped } from '../compile.ts';
@@ -38,11 +37,11 @@ export function run(cluster: ModelCluster, { until, ticks = 400, deaths = [], ha
     happens?.(tick);
     const written = cluster.reconcile(deaths[tick]);
     const broken = brokenInvariant(cluster, written);
-    if (broken !== undefined) expect.fail(`${broken}\n${historyOf([...log, written])}`);
+    if (broken !== undefined) throw new Error(`${broken}\n${historyOf([...log, written])}`);
     log.push(written);
     cluster.pass();
   }
-  if (until !== undefined) expect.fail(`it does not end:\n${historyOf(log)}`);
+  if (until !== undefined) throw new Error(`it does not end:\n${historyOf(log)}`);
   return log;
 }
 

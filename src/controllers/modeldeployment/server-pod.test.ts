@@ -54,11 +54,12 @@ describe('the built-in server', () => {
       runtime: { batching: { maxDelay: '5ms' }, cache: { ttl: '1m' } },
       predictionLog: { sampling: '10%' },
     });
-    const config = servingConfig({ owner: OWNER, spec, model });
+    const config = servingConfig({ owner: OWNER, spec, revision: 'churn-abc', model });
     expect([...Value.Errors(ServingConfig, config)]).toEqual([]);
     expect(config).toMatchObject({
       models: [{ name: 'churn', ...model, batching: { maxBatchSize: 32, maxDelayMs: 5 }, cache: { ttlMs: 60_000 } }],
       device: 'cpu',
+      revision: { modelDeployment: 'churn', name: 'churn-abc' },
       predictionLog: { samplingRate: 0.1 },
     });
   });

@@ -28,7 +28,7 @@ export interface ServerPodInput {
   readonly image: string;
 }
 
-export function servingConfig({ owner, spec, model }: Omit<ServerPodInput, 'revision' | 'image'>): ServingConfig {
+export function servingConfig({ owner, spec, revision, model }: Omit<ServerPodInput, 'image'>): ServingConfig {
   const { batching, cache } = spec.runtime ?? {};
   const endpoint = endpointFor(spec.model, model.uri);
   const served: ServedModel = {
@@ -43,7 +43,9 @@ export function servingConfig({ owner, spec, model }: Omit<ServerPodInput, 'revi
   };
   return {
     models: [served],
+    revision: { modelDeployment: owner.name, name: revision },
     device: usesGpu(spec) ? 'gpu' : 'cpu',
+    revision: { modelDeployment: owner.name, name: revision },
     ...(spec.predictionLog && { predictionLog: { samplingRate: percentageShare(spec.predictionLog.sampling) } }),
   };
 }

@@ -17,7 +17,8 @@ import type { Phase, PhaseContext } from './phase.ts';
 export const choose: Phase = async (scope, context) => {
   const { object, owner, revisions, model } = scope;
   if (model.kind === 'resolved' && object.spec.runtime?.container === undefined) {
-    const config = servingConfig({ owner, spec: object.spec, model: model.model });
+    const revision = revisionName(owner.name, object.spec, model.model);
+    const config = servingConfig({ owner, spec: object.spec, revision, model: model.model });
     scope.refusal = sizeRefusal(CONFIG_VARIABLE, variableText(config));
     if (scope.refusal !== undefined) return 'stop';
   }

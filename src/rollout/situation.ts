@@ -33,11 +33,11 @@ export function situationOf(snapshot: RolloutSnapshot, progress: Progress): Situ
   };
 }
 
-/** Whoever goes back, or on without steps, does not wait for room that others can make. */
+/** Whoever goes back does not wait for room that others can make. */
 function isSwapping(snapshot: RolloutSnapshot, progress: Progress): boolean {
   const { advice } = snapshot;
   if (progress.isSwapping === true || advice?.kind === 'Swap') return true;
-  return advice !== undefined && advice.kind !== 'Fits' && !isByStep({ progress, snapshot });
+  return advice !== undefined && advice.kind !== 'Fits' && progress.stage !== 'Stepping';
 }
 
 /** A revision that has no Deployment yet, or none any more. */

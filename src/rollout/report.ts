@@ -99,7 +99,7 @@ function gathered(situation: Situation): string {
 function waiting({ snapshot }: Situation): string {
   const { route } = snapshot;
   if (route === undefined || route.isAcknowledged) return '';
-  return `; waits for ${route.waitingFor ?? 'the routers'} to apply the route`;
+  return `; ${route.waitingFor ?? 'the route is not applied yet'}`;
 }
 
 function stepping(situation: Situation, step: Step, room: string): string {

@@ -67,7 +67,7 @@ export interface RouteState {
   readonly mirror?: RouteMirror | undefined;
   /** Every router that runs applies it. */
   readonly isAcknowledged: boolean;
-  /** Who does not, for a person, such as `1 of 2 routers`. */
+  /** What keeps it from that, for a person: `1 of 2 routers have not applied route generation 7 yet: router-a`. */
   readonly waitingFor?: string | undefined;
 }
 

@@ -104,6 +104,6 @@ function routeStateOf({ splitter, route, weights, acknowledgement, lead }: Routi
     weights,
     mirror: route?.mirror && { revision: route.mirror.revision, percent: route.mirror.percent },
     isAcknowledged: isComplete && isLed,
-    waitingFor: acknowledgement?.waitsFor ?? (isLed ? undefined : 'routers that are ready'),
+    waitingFor: acknowledgement?.waitsFor ?? (isLed ? undefined : 'no router is ready yet'),
   };
 }

@@ -1,6 +1,7 @@
-/** `npm run bench -- server|operator|rollouts|start [flags]`: each prints its figures as ratios, measured side by side in one run. */
+/** `npm run bench -- server|router|operator|rollouts|start [flags]`: each prints its figures as ratios, measured side by side in one run. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<unknown>>> = {
   server: () => import('./server/run.ts'),
+  router: () => import('./router/run.ts'),
   operator: () => import('./operator/run.ts'),
   rollouts: () => import('./rollouts/run.ts'),
   start: () => import('./start/run.ts'),

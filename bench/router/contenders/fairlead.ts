@@ -1,0 +1,42 @@
+import { systemClock } from '../../../src/serving/batching/batcher.ts';
+import { RevisionCounters } from '../../../src/serving/counts/revision-counters.ts';
+import { HttpPort } from '../../../src/serving/router/http-port.ts';
+import { HttpUpstreams } from '../../../src/serving/router/http1/upstreams.ts';
+import { RouteTable } from '../../../src/serving/router/route-table.ts';
+import { createLogger } from '../../../src/telemetry/logger.ts';
+
+/** The router's data plane without a cluster: `fairlead.ts PORT BACKEND BACKEND`; one of ten requests goes to the second. */
+const [port = 0, stable = 0, canary = 0] = process.argv.slice(2).map(Number);
+const upstreams = new HttpUpstreams({ clock: systemClock });
+const table = new RouteTable({
+  host: '127.0.0.1',
+  clock: systemClock,
+  random: Math.random,
+  logger: createLogger('error'),
+  counters: new RevisionCounters(),
+  open: {
+    http: (router) => new HttpPort({ router, upstreams, clock: systemClock }),
+    grpc: (router) => new HttpPort({ router, upstreams, clock: systemClock }),
+  },
+  onPool: (pool) => pool.watch(upstreams),
+  onChange: () => undefined,
+});
+for (const revision of ['stable', 'canary']) table.setAddresses(revision, ['127.0.0.1']);
+await table.apply(
+  'churn',
+  JSON.stringify({
+    generation: 1,
+    modelDeployment: 'churn',
+    ports: { http: port },
+    backends: [
+      { revision: 'canary', weight: 10, ports: { http: canary } },
+      { revision: 'stable', weight: 90, ports: { http: stable } },
+    ],
+    limits: { maxBodyBytes: 67_108_864, maxQueue: 1_000, maxInFlight: 1_000, timeoutMs: 60_000 },
+  }),
+);
+const refused = table.report.refused.churn;
+if (refused !== undefined) throw new Error(refused);
+console.log('listening');
+// Ends in order, so that a profiler writes what it has.
+process.once('SIGINT', () => process.exit(0));

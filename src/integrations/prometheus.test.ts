@@ -1,0 +1,121 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type PrometheusClient, PrometheusError, prometheusClient } from './prometheus.ts';
+
+/** What a server does that is broken, slow, or none: a fake one. What a real one answers is in prometheus.real.test.ts. */
+
+let client: PrometheusClient;
+let answer: RequestListener;
+let asked: URL[] = [];
+const server = createServer((request, response) => {
+  asked.push(new URL(request.url ?? '', 'http://server'));
+  answer(request, response);
+});
+let address: string;
+
+beforeEach(async () => {
+  asked = [];
+  client = prometheusClient();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+});
+afterEach(async () => {
+  server.closeAllConnections();
+  server.close();
+  await client.close();
+});
+
+const says =
+  (body: unknown, status = 200): RequestListener =>
+  (_, response) => {
+    response.writeHead(status).end(typeof body === 'string' ? body : JSON.stringify(body));
+  };
+const ask = (more: { timeoutMs?: number; address?: string } = {}, signal = new AbortController().signal) =>
+  client.query({ address, query: 'rate(x[5m]) > 0', timeoutMs: 2_000, ...more }, signal);
+const vector = (...values: string[]) => ({
+  status: 'success',
+  data: { resultType: 'vector', result: values.map((value) => ({ metric: {}, value: [1, value] })) },
+});
+
+describe('numbers', () => {
+  test.each<[string, unknown, readonly number[]]>([
+    ['a vector', vector('1.5', '-2'), [1.5, -2]],
+    ['no series', vector(), []],
+    ['a scalar', { status: 'success', data: { resultType: 'scalar', result: [1, '3e-4'] } }, [0.0003]],
+    [
+      'none and infinite ones',
+      vector('NaN', '+Inf', '-Inf'),
+      [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
+    ],
+  ])('are read from %s', async (_, body, numbers) => {
+    answer = says(body);
+    await expect(ask()).resolves.toEqual(numbers);
+  });
+
+  test('are asked for with the query and the time that an answer may take, under any path', async () => {
+    answer = says(vector('1'));
+    await ask({ address: `${address}/prometheus/` });
+    expect(asked[0]?.pathname).toBe('/prometheus/api/v1/query');
+    expect(asked[0]?.searchParams.get('query')).toBe('rate(x[5m]) > 0');
+    expect(asked[0]?.searchParams.get('timeout')).toBe('2000ms');
+  });
+});
+
+describe('no numbers, with the reason', () => {
+  test.each<[string, unknown, number, RegExp]>([
+    [
+      'a query that is refused',
+      { status: 'error', errorType: 'bad_data', error: 'parse error' },
+      400,
+      /refused \(status 400\): bad_data: parse error$/,
+    ],
+    [
+      'a matrix',
+      { status: 'success', data: { resultType: 'matrix', result: [] } },
+      200,
+      /gives a matrix; a scalar or an instant vector/,
+    ],
+    [
+      'histograms',
+      { status: 'success', data: { resultType: 'vector', result: [{ metric: {}, histogram: [] }] } },
+      200,
+      /gives histograms;/,
+    ],
+    ['another server', '<html>secret</html>', 200, /^the answer \(status 200\) is not that of a Prometheus server$/],
+    ['other JSON', { token: 'secret' }, 200, /^the answer \(status 200\) is not that of a Prometheus server$/],
+    ['a redirect, which is not followed', '', 302, /^the answer \(status 302\) is not that/],
+    ['an answer without end', 'x'.repeat(2 * 1024 * 1024), 200, /more than 1048576 bytes/],
+  ])('%s', async (_, body, status, reason) => {
+    answer = says(body, status);
+    const refused = ask();
+    await expect(refused).rejects.toThrow(PrometheusError);
+    await expect(refused).rejects.toThrow(reason);
+  });
+
+  test('no answer in time', async () => {
+    answer = () => undefined;
+    await expect(ask({ timeoutMs: 100 })).rejects.toThrow(/did not answer within 100 ms/);
+  });
+
+  test('an answer that begins and does not end', async () => {
+    answer = (_, response) => response.writeHead(200).write('{"status":');
+    await expect(ask({ timeoutMs: 100 })).rejects.toThrow(/did not answer within 100 ms/);
+  });
+
+  test('no server', async () => {
+    await expect(ask({ address: 'http://127.0.0.1:1' })).rejects.toThrow(
+      /127\.0\.0\.1:1 cannot be asked: .*ECONNREFUSED/,
+    );
+  });
+
+  test('an operator that stops', async () => {
+    answer = () => undefined;
+    const stop = new AbortController();
+    const refused = ask({}, stop.signal);
+    stop.abort(new Error('the operator stops'));
+    await expect(refused).rejects.toThrow(/cannot be asked: the operator stops/);
+  });
+});

@@ -43,7 +43,6 @@ export function servingConfig({ owner, spec, revision, model }: Omit<ServerPodIn
   };
   return {
     models: [served],
-    revision: { modelDeployment: owner.name, name: revision },
     device: usesGpu(spec) ? 'gpu' : 'cpu',
     revision: { modelDeployment: owner.name, name: revision },
     ...(spec.predictionLog && { predictionLog: { samplingRate: percentageShare(spec.predictionLog.sampling) } }),

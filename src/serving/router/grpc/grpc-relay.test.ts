@@ -61,6 +61,14 @@ async function deadPort(): Promise<number> {
   return port;
 }
 
+/** Windows and buffers on the way fill up, and then nothing moves any more. */
+async function standsStill(count: () => number): Promise<void> {
+  for (let before = -1; count() === 0 || count() !== before; ) {
+    before = count();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+}
+
 describe('calls pass', () => {
   test('a unary call passes with its metadata, and its trailers come back', async () => {
     let seen: Metadata | undefined;
@@ -140,14 +148,28 @@ describe('calls pass', () => {
     list.on('error', () => undefined);
     await once(list, 'data');
     list.pause();
-    // Windows and buffers on the way fill up and then nothing moves any more.
-    let before = -1;
-    while (accepted !== before) {
-      before = accepted;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    await standsStill(() => accepted);
     expect(accepted * 64 * 1024).toBeLessThan(8 * 2 ** 20);
     list.cancel();
+  });
+
+  test('a pod that does not read holds the client back', async () => {
+    const { port } = await pod('a', { chat: (call) => void call.pause() });
+    const { client } = await relayTo([port]);
+    const chat = client.chat(none);
+    chat.on('error', () => undefined);
+    let written = 0;
+    const write = (): void => {
+      const isTaken = chat.write(Buffer.alloc(64 * 1024), () => {
+        written++;
+      });
+      if (isTaken) setImmediate(write);
+      else chat.once('drain', write);
+    };
+    write();
+    await standsStill(() => written);
+    expect(written * 64 * 1024).toBeLessThan(8 * 2 ** 20);
+    chat.cancel();
   });
 
   test('calls of one connection are balanced over the pods', async () => {

@@ -96,6 +96,16 @@ describe('an action', () => {
     expect(cluster.progress?.step).toBe(2);
   });
 
+  test('with another count behind it is another one', () => {
+    const cluster = atSecondStep();
+    ask(cluster, 'pause@b#2');
+    ask(cluster, 'resume@b#2');
+    run(cluster, { ticks: 2 });
+    expect(ask(cluster, 'pause@b#2').result).toBe('Done');
+    expect(ask(cluster, 'resume@b#2.2').result).toBe('Done');
+    expect(ask(cluster, 'resume@b#2.3')).toMatchObject({ result: 'Refused', message: 'it is not paused' });
+  });
+
   test('that is still written there does not act on the next rollout', () => {
     const cluster = atSecondStep();
     ask(cluster, 'abort@b#2');

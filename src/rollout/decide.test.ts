@@ -4,8 +4,10 @@ import { rollingOut, rolloutOf, run } from './testing/invariants.ts';
 import { type ModelCluster, TICK_MS, type Written } from './testing/model-cluster.ts';
 
 const unjudged = { metrics: [] };
-const quick = (...steps: object[]) => rolloutOf({ strategy: 'Canary', steps, analysis: unjudged });
-const judged = (...steps: object[]) => rolloutOf({ strategy: 'Canary', steps, analysis: { deadline: '60s' } });
+const capacity = { provisionTimeout: '3s' };
+const quick = (...steps: object[]) => rolloutOf({ strategy: 'Canary', steps, analysis: unjudged, capacity });
+const judged = (...steps: object[]) =>
+  rolloutOf({ strategy: 'Canary', steps, analysis: { deadline: '60s' }, capacity });
 
 const distinct = <T>(values: readonly T[]) => values.filter((each, index) => each !== values[index - 1]);
 const stagesOf = (log: readonly Written[]) =>
@@ -64,13 +66,19 @@ describe('a canary', () => {
     expect(log.at(-1)?.decision.report).toMatchObject({
       outcome: 'Progressing',
       shortfall: { reason: 'InsufficientCapacity' },
-      message: 'step 1 of 2 (weight 50): 0 of 1 pods of b ready; no room',
+      message: expect.stringContaining('0 of 1 pods of b ready; needs room for 1 pod: 1 of 1 pods in use'),
     });
     expect(cluster.ready('a')).toBe(1);
   });
 
   test('of one pod gives way where the user allows the interruption', () => {
-    const rollout = rolloutOf({ strategy: 'Canary', steps: [{ weight: 50 }], analysis: unjudged, maxUnavailable: 1 });
+    const rollout = rolloutOf({
+      strategy: 'Canary',
+      steps: [{ weight: 50 }],
+      analysis: unjudged,
+      capacity,
+      maxUnavailable: 1,
+    });
     const cluster = rollingOut({ rollout, replicas: 1, places: 1 });
     run(cluster, { until: isOver(cluster) });
     settle(cluster);
@@ -285,7 +293,7 @@ describe('taking back', () => {
 });
 
 describe('BlueGreen', () => {
-  const blueGreen = (keepPrevious: string) => rolloutOf({ strategy: 'BlueGreen', keepPrevious });
+  const blueGreen = (keepPrevious: string) => rolloutOf({ strategy: 'BlueGreen', keepPrevious, capacity });
 
   test('starts green in full, switches at once, and keeps blue for its time', () => {
     const cluster = rollingOut({ rollout: blueGreen('10s') });
@@ -314,6 +322,25 @@ describe('BlueGreen', () => {
     const log = [...run(cluster, { until: isOver(cluster) }), ...settle(cluster)];
     expect(weightsOf(log)).toEqual([0, 33, 66, 100]);
     expect([cluster.ready('a'), cluster.ready('b')]).toEqual([0, 4]);
+  });
+});
+
+describe('Rolling', () => {
+  test('leaves a pod Pending for a cluster autoscaler, and then has old pods give way', () => {
+    const rollout = rolloutOf({ strategy: 'Rolling', capacity: { provisionTimeout: '20s' } });
+    const cluster = rollingOut({ rollout, places: 4 });
+    const log = run(cluster, { ticks: 20 });
+    expect(log.at(-1)?.decision.report.shortfall?.reason).toBe('PendingSurge');
+    expect(podsOf(log).at(-1)).toBe('4+1');
+    run(cluster, { until: isOver(cluster) });
+    settle(cluster);
+    expect([cluster.ready('a'), cluster.ready('b')]).toEqual([0, 4]);
+  });
+
+  test('splits requests by the pods that are ready where routers stand before them', () => {
+    const cluster = rollingOut({ rollout: rolloutOf({ strategy: 'Rolling', maxSurge: 1 }) });
+    const log = run(cluster, { until: isOver(cluster) });
+    expect(weightsOf(log)).toEqual([0, 25, 50, 75, 100]);
   });
 });
 

@@ -24,7 +24,8 @@ const canarySteps = fc
   .filter((steps) => steps.length > 0);
 
 const analysis = fc.constantFrom({ metrics: [] }, { deadline: '1h' });
-const capacity = fc.constantFrom({ mode: 'Auto' }, { mode: 'Swap' });
+const capacity = fc.constantFrom({ mode: 'Auto', provisionTimeout: '3s' }, { mode: 'Swap' });
+const quick = { provisionTimeout: '3s' };
 const canary = fc
   .tuple(canarySteps, fc.array(hold, { minLength: 5, maxLength: 5 }), analysis, capacity)
   .map(([steps, holds, judged, room]) => ({
@@ -35,11 +36,11 @@ const canary = fc
     progressDeadline: '1h',
   }));
 const others = fc.constantFrom(
-  { strategy: 'BlueGreen', keepPrevious: '5s' },
-  { strategy: 'BlueGreen', keepPrevious: '0s', maxUnavailable: '50%' },
-  { strategy: 'Shadow', steps: [{ mirror: '10%', hold: '3s', analyse: [] }] },
-  { strategy: 'Rolling' },
-  { strategy: 'Rolling', maxSurge: 0, maxUnavailable: 1 },
+  { strategy: 'BlueGreen', keepPrevious: '5s', capacity: quick },
+  { strategy: 'BlueGreen', keepPrevious: '0s', maxUnavailable: '50%', capacity: quick },
+  { strategy: 'Shadow', steps: [{ mirror: '10%', hold: '3s', analyse: [] }], capacity: quick },
+  { strategy: 'Rolling', capacity: quick },
+  { strategy: 'Rolling', maxSurge: 0, maxUnavailable: 1, capacity: quick },
 );
 const strategy = fc.oneof({ weight: 3, arbitrary: canary }, { weight: 1, arbitrary: others });
 
@@ -52,8 +53,8 @@ const world = fc
     startTicks: fc.integer({ min: 0, max: 3 }),
     ackTicks: fc.integer({ min: 0, max: 3 }),
   })
-  // A single pod on a full cluster can never give way: that is told, and waits.
-  .filter(({ replicas, spare }) => replicas > 1 || spare > 0);
+  // A single pod never gives way: that is told, and waits.
+  .filter(({ fields, replicas, spare }) => replicas > 1 || (spare > 0 && rolloutOf(fields).capacityMode !== 'Swap'));
 
 const deaths = fc.array(fc.option(fc.nat({ max: 4 }), { nil: undefined, freq: 2 }), { maxLength: 80 });
 

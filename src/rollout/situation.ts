@@ -33,11 +33,12 @@ export function situationOf(snapshot: RolloutSnapshot, progress: Progress): Situ
   };
 }
 
-/** Whoever goes back does not wait for room that others can make. */
+/** Whoever goes back, by whatever way, does not wait for room that others can make. */
 function isSwapping(snapshot: RolloutSnapshot, progress: Progress): boolean {
-  const { advice } = snapshot;
+  const { advice, rollout } = snapshot;
   if (progress.isSwapping === true || advice?.kind === 'Swap') return true;
-  return advice !== undefined && advice.kind !== 'Fits' && progress.stage !== 'Stepping';
+  const goesBack = progress.stage !== 'Stepping' || (progress.from === undefined && isStepped(rollout.strategy));
+  return goesBack && advice !== undefined && advice.kind !== 'Fits';
 }
 
 /** A revision that has no Deployment yet, or none any more. */

@@ -55,7 +55,7 @@ function historyOf(log: readonly Written[]): string {
     const ack = snapshot.route?.isAcknowledged === true ? 'ack' : '-';
     return `${progress.stage} ${report.step ?? ''} | ${pods} | ${weights} ${ack} | ${next} | ${snapshot.advice?.kind ?? ''} | ${report.message}`;
   };
-  return log.slice(-25).map(line).join('\n');
+  return log.slice(-8).map(line).join('\n');
 }
 
 export function brokenInvariant(cluster: ModelCluster, { decision, snapshot }: Written): string | undefined {

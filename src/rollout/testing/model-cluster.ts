@@ -2,7 +2,10 @@
  * A cluster as far as a rollout sees one: pods that take time to start, fail and are evicted; a bounded number of places;
  * routers that apply a route late; an operator that writes one thing after the other and may die between any two.
  */
-import type { CapacityAdvice } from '../../capacity/types.ts';
+import { advise } from '../../capacity/advise.ts';
+import { podDemand } from '../../capacity/pod-demand.ts';
+import { amountsOf } from '../../capacity/quantity.ts';
+import type { CapacityAdvice, CapacityClaim, CapacitySnapshot, NodeRoom, PendingPods } from '../../capacity/types.ts';
 import { decide } from '../decide.ts';
 import { latestProgress, type Progress, progressText } from '../progress.ts';
 import type {
@@ -20,6 +23,7 @@ export const TICK_MS = 1_000;
 
 interface ModelPod {
   state: 'pending' | 'starting' | 'ready' | 'ending';
+  madeAtTick: number;
   readyAtTick: number;
 }
 
@@ -170,7 +174,9 @@ export class ModelCluster {
       const order = { pending: 0, starting: 1, ready: 2, ending: 3 };
       const staying = revision.pods.toSorted((a, b) => order[b.state] - order[a.state]);
       for (const pod of staying.slice(revision.replicas)) pod.state = 'ending';
-      while (revision.pods.length < revision.replicas) revision.pods.push({ state: 'pending', readyAtTick: 0 });
+      while (revision.pods.length < revision.replicas) {
+        revision.pods.push({ state: 'pending', madeAtTick: this.tick, readyAtTick: 0 });
+      }
     }
     for (const revision of this.revisions.values()) {
       for (const pod of revision.pods) {
@@ -191,7 +197,9 @@ export class ModelCluster {
 
   evict(name: string): void {
     const pod = this.revisions.get(name)?.pods.find(({ state }) => state === 'ready');
-    if (pod !== undefined) pod.state = 'pending';
+    if (pod === undefined) return;
+    pod.state = 'pending';
+    pod.madeAtTick = this.tick;
   }
 
   fail(name: string): void {
@@ -212,20 +220,56 @@ export class ModelCluster {
     return [...this.revisions.values()].flatMap(({ pods }) => pods).filter(({ state }) => state !== 'pending').length;
   }
 
-  #advise(claim: RoomClaim): CapacityAdvice {
-    const free = this.#options.places - this.#used();
-    const ending = [...this.revisions.values()].flatMap(({ pods }) => pods).filter((pod) => pod.state === 'ending');
-    if (free > 0) return { kind: 'Fits', pods: Math.min(claim.wanted, free), message: 'it fits' };
-    if (ending.length > 0) {
-      const pods = Math.min(claim.wanted, ending.length);
-      return { kind: 'Wait', reason: 'PodsEnding', pods, message: 'pods are ending' };
-    }
-    if (this.rollout.capacityMode === 'Surge') {
-      return { kind: 'PendingSurge', pods: 1, untilMs: 0, message: 'one pod is Pending' };
-    }
-    if (claim.removable > 0) return { kind: 'Swap', pods: 1, remove: 1, victims: [], message: 'one for one' };
-    return { kind: 'Wait', reason: 'InsufficientCapacity', pods: 0, message: 'no room' };
+  /** The planner itself, on one node. */
+  #advise(claim: RoomClaim): CapacityAdvice | undefined {
+    const pods = [...this.revisions].flatMap(([revision, own]) => own.pods.map((pod) => ({ revision, pod })));
+    const placed = pods.filter(({ pod }) => pod.state !== 'pending');
+    const node: NodeRoom = {
+      name: 'node-1',
+      labels: {},
+      taints: [],
+      isSchedulable: true,
+      isReady: true,
+      allocatable: amountsOf({ pods: this.#options.places }),
+      pods: placed.map(({ pod }, index) => ({
+        namespace: 'shop',
+        name: `pod-${index}`,
+        priority: 0,
+        requests: POD.requests,
+        isEnding: pod.state === 'ending',
+      })),
+    };
+    const { capacityMode: mode, provisionTimeoutMs } = this.rollout;
+    const state = this.revisions.get(claim.revision);
+    const asked: CapacityClaim = {
+      rollout: 'shop/churn',
+      startedAtMs: claim.startedAtMs,
+      mode,
+      provisionTimeoutMs,
+      pod: POD,
+      wanted: claim.wanted,
+      pending: state && pendingOf(state.pods),
+      removable: claim.removable,
+      vacant: claim.vacant,
+      starting: claim.starting,
+      ending: pods.filter(({ revision, pod }) => claim.donors.includes(revision) && pod.state === 'ending').length,
+      oldPods: placed.flatMap(({ revision, pod }, index) =>
+        claim.donors.includes(revision) && pod.state !== 'ending' ? [`pod-${index}`] : [],
+      ),
+      isAllOrNothing: claim.isAllOrNothing,
+      isSwapping: claim.isSwapping,
+    };
+    const cluster: CapacitySnapshot = { nodes: [node], quotas: [], priorityClasses: [] };
+    return advise(cluster, [asked], this.tick * TICK_MS).get(asked.rollout);
   }
+}
+
+const POD = podDemand({ containers: [] });
+
+function pendingOf(pods: readonly ModelPod[]): PendingPods | undefined {
+  const waiting = pods.filter(({ state }) => state === 'pending');
+  if (waiting.length === 0) return undefined;
+  return { count: waiting.length, sinceMs: Math.min(...waiting.map(({ madeAtTick }) => madeAtTick)) * TICK_MS };
 }
 
 function stateOf(name: string, { replicas, pods, failure }: ModelRevision): RevisionState {

@@ -92,7 +92,7 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     let endpoint = request.target.pool.take();
     if (endpoint === undefined && request.target.pool.size === 0) endpoint = this.#takeElsewhere();
     if (endpoint !== undefined) {
-      this.#use(endpoint, false);
+      this.#use(endpoint, false, request.startedAtMs);
     } else if (request.target.pool.wait(this)) {
       this.#state = 'waiting';
     } else {
@@ -157,7 +157,7 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
   }
 
   connected(): void {
-    this.#send();
+    this.#send(this.#surroundings.clock.nowMs());
     this.flushRequest();
     this.#owner.drained();
   }
@@ -228,7 +228,7 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     );
   }
 
-  #use(endpoint: Endpoint, isFresh: boolean): void {
+  #use(endpoint: Endpoint, isFresh: boolean, nowMs = this.#surroundings.clock.nowMs()): void {
     const { upstreams } = this.#surroundings;
     this.#endpoint = endpoint;
     this.#pool = this.#target?.pool;
@@ -238,19 +238,19 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     this.#isReused = idle !== undefined;
     connection.begin(this, this.#isHeadRequest);
     if (idle === undefined) this.#state = 'connecting';
-    else this.#send();
+    else this.#send(nowMs);
   }
 
   /** Appends the head, and what there is of the body. */
-  #send(): void {
-    const { clock, head, out } = this.#surroundings;
+  #send(nowMs: number): void {
+    const { head, out } = this.#surroundings;
     const request = this.#request;
     if (request === undefined) return;
     if (!head.isOf(request.bytes, request.start)) head.read(request.bytes, request.start, request.bytes.length);
-    this.#sentAtMs = clock.nowMs();
+    this.#sentAtMs = nowMs;
     head.write(out);
     out.appendText(request.lines);
-    out.appendNumber(Math.max(1, Math.ceil(request.deadlineMs - this.#sentAtMs)));
+    out.appendNumber(Math.max(1, Math.ceil(request.deadlineMs - nowMs)));
     out.appendText('\r\n\r\n');
     if (this.#isChunked) {
       out.appendChunk(request.bytes, this.#firstStart, this.#firstEnd);

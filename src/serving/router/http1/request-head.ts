@@ -117,8 +117,8 @@ export class RequestHead implements RequestFields {
     this.#readVersion(bytes, at);
     at += VERSION_BYTES;
     if (bytes[at] !== CR || bytes[at + 1] !== LF) throw malformed('the request line does not end behind its version');
-    this.isHead =
-      this.#methodEnd - methodStart === 4 && bytes.toString('latin1', methodStart, this.#methodEnd) === 'HEAD';
+    // "HEAD" as a number.
+    this.isHead = this.#methodEnd - methodStart === 4 && bytes.readUInt32BE(methodStart) === 0x48454144;
     this.#readTarget(bytes);
     return at + 2;
   }

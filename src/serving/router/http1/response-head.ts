@@ -1,4 +1,4 @@
-import { CLASS, CR, FIELD, LF, SPACE } from './characters.ts';
+import { CLASS, CR, FIELD, LF, SPACE, startsWithFolded } from './characters.ts';
 import { FieldLines, INCOMPLETE, readLength } from './field-lines.ts';
 import { malformed } from './http-error.ts';
 import type { OutBuffer } from './out-buffer.ts';
@@ -132,9 +132,19 @@ export class ResponseHead {
     this.bodyBytes = BODY_BY_CHUNKS;
   }
 
+  /** `timeout=N`, first or only, as servers send it; without a regular expression, since most send it with every answer. */
   #keepAlive(field: number): void {
-    const seconds = /(?:^|,)\s*timeout=([0-9]{1,6})(?:\s*,|$)/i.exec(this.#fields.value(field))?.[1];
-    if (seconds !== undefined) this.keepAliveSeconds = Number(seconds);
+    const bytes = this.#bytes;
+    const start = this.#fields.valueStart(field);
+    if (!startsWithFolded(bytes, start, 'timeout')) return;
+    let seconds = 0;
+    let at = start + 'timeout='.length;
+    for (const end = this.#fields.valueEnd(field); at < end && seconds < 1e6; at++) {
+      const value = (bytes[at] ?? 0) - 0x30;
+      if (value < 0 || value > 9) break;
+      seconds = seconds * 10 + value;
+    }
+    if (at > start + 'timeout='.length) this.keepAliveSeconds = seconds;
   }
 }
 

@@ -136,6 +136,7 @@ export class RouterProcess {
       {
         counted: () => this.#counters.entries(),
         routed: () => this.#table.revisions(),
+        unroutable: () => this.#table.unroutable(),
         report: () => this.#table.report,
       },
       LATENCY_BOUNDS_SECONDS,

@@ -31,6 +31,8 @@ export interface RevisionState {
     readonly inFlight: number;
     readonly waiting: number;
     readonly ejected: number;
+    readonly retries: number;
+    readonly ejections: number;
   };
 }
 
@@ -39,6 +41,8 @@ export interface RouterNumbers {
   counted(): Iterable<RevisionNumbers>;
   /** Of revisions that a route names. */
   routed(): Iterable<RevisionState>;
+  /** Requests that no revision could be asked for, by ModelDeployment. */
+  unroutable(): Iterable<readonly [modelDeployment: string, requests: number]>;
   report(): { readonly applied: Readonly<Record<string, number>>; readonly refused: Readonly<Record<string, string>> };
 }
 
@@ -120,6 +124,28 @@ export class RouterMetrics {
       numbers,
       ({ pool }) => pool.waiting,
     );
+    this.#total(
+      'router_retries_total',
+      'Requests that were asked again of another pod of a revision, because they had reached no model',
+      numbers,
+      ({ pool }) => pool.retries,
+    );
+    this.#total(
+      'router_ejections_total',
+      'Times that a pod of a revision was passed over for a while, because it failed or could not be reached',
+      numbers,
+      ({ pool }) => pool.ejections,
+    );
+    new Counter({
+      name: 'router_unroutable_total',
+      help: 'Requests that no revision could be asked for, because none that may answer had a pod',
+      labelNames: ['model_deployment'],
+      registers,
+      collect(): void {
+        this.reset();
+        for (const [name, requests] of numbers.unroutable()) this.inc({ model_deployment: name }, requests);
+      },
+    });
     new Gauge({
       name: 'router_applied_generation',
       help: 'Generation of the route that is in force',
@@ -169,6 +195,19 @@ export class RouterMetrics {
             this.inc(labels, count);
           }
         }
+      },
+    });
+  }
+
+  #total(name: string, help: string, numbers: RouterNumbers, numberOf: (state: RevisionState) => number): void {
+    new Counter({
+      name,
+      help,
+      labelNames: REVISION_LABELS,
+      registers: [this.registry],
+      collect(): void {
+        this.reset();
+        for (const state of numbers.routed()) this.inc(labelsOf(state), numberOf(state));
       },
     });
   }

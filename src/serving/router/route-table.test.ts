@@ -63,6 +63,7 @@ test('a route opens its ports, and sends to pods that are known before and after
   expect(table.report).toEqual({ applied: { churn: 1 }, refused: {} });
   table.setAddresses('churn-old', []);
   expect(await revealed(port(0))).toBe('no revision of churn can answer: churn-old (weight 100, 0 ready pods)');
+  expect([...table.unroutable()]).toEqual([['churn', 1]]);
   table.setAddresses('churn-old', ['10.0.0.2']);
   expect(await revealed(port(0))).toBe('churn-old');
 });

@@ -56,13 +56,17 @@ interface RevisionTarget extends Target {
 /** A port's router, whose plan changes between two requests. */
 class SwitchedRouter implements RequestRouter {
   plan: RoutePlan;
+  /** Requests that no revision could be asked for. */
+  unroutable = 0;
 
   constructor(plan: RoutePlan) {
     this.plan = plan;
   }
 
   choose(fields: RequestFields): Choice | Unroutable {
-    return this.plan.choose(fields);
+    const choice = this.plan.choose(fields);
+    if ('reason' in choice) this.unroutable++;
+    return choice;
   }
 }
 
@@ -136,6 +140,13 @@ export class RouteTable {
         const target = targets.get(revision);
         if (target !== undefined) yield { modelDeployment, revision, weight, pool: target.pool };
       }
+    }
+  }
+
+  /** Requests that no revision could be asked for, since their ports were opened. */
+  *unroutable(): Generator<readonly [modelDeployment: string, requests: number]> {
+    for (const [name, { ports }] of this.#applied) {
+      yield [name, Object.values(ports).reduce((sum, { router }) => sum + router.unroutable, 0)];
     }
   }
 

@@ -49,6 +49,8 @@ export class EndpointPool implements EndpointPoolLike {
   #endpoints: readonly PooledEndpoint[] = [];
   #next = 0;
   #inFlight = 0;
+  #retries = 0;
+  #ejections = 0;
   /** No endpoint is ejected any more from then on. */
   #ejectionsEndMs = 0;
   /** A Set keeps them in the order in which they came, and lets any of them leave. */
@@ -71,6 +73,16 @@ export class EndpointPool implements EndpointPoolLike {
 
   get waiting(): number {
     return this.#waiters.size;
+  }
+
+  /** Requests that were asked again of another endpoint, from the start. */
+  get retries(): number {
+    return this.#retries;
+  }
+
+  /** How often an endpoint was ejected, from the start. */
+  get ejections(): number {
+    return this.#ejections;
   }
 
   /** Endpoints that are passed over now. */
@@ -133,6 +145,7 @@ export class EndpointPool implements EndpointPoolLike {
     if (best !== undefined) this.#next = bestIndex + 1;
     else if (areAllEjected && except === undefined) best = bestEjected;
     if (best === undefined) return undefined;
+    if (except !== undefined) this.#retries++;
     best.inFlight++;
     this.#inFlight++;
     return best;
@@ -182,6 +195,7 @@ export class EndpointPool implements EndpointPoolLike {
       if (endpoint.failuresInARow < FAILURES_TO_EJECT) return;
       if (this.ejected + 1 > this.#endpoints.length / 2) return;
     }
+    this.#ejections++;
     const behavedForMs = nowMs - endpoint.ejectedUntilMs;
     endpoint.ejectedForMs =
       endpoint.ejectedForMs === 0 || behavedForMs > endpoint.ejectedForMs

@@ -10,6 +10,8 @@ export interface ServiceOptions {
   readonly host?: string;
   /** A free one unless given. */
   readonly port?: number;
+  /** How long it may take to answer; 15 s. */
+  readonly readyTimeoutMs?: number;
 }
 
 export interface RunningService {
@@ -30,7 +32,7 @@ const READY_TIMEOUT_MS = 15_000;
 export async function startService(
   name: string,
   program: string,
-  { host = '127.0.0.1', port: givenPort }: ServiceOptions,
+  { host = '127.0.0.1', port: givenPort, readyTimeoutMs = READY_TIMEOUT_MS }: ServiceOptions,
   configure: (directory: string, address: string) => Promise<readonly string[]>,
 ): Promise<RunningService> {
   const [freePort = 0] = await freePorts(1);
@@ -45,7 +47,7 @@ export async function startService(
   try {
     // Any answer will do: an unauthenticated request is refused by a server that is ready.
     const answers = waitFor(name, () => fetch(url).then(() => true as const), {
-      timeoutMs: READY_TIMEOUT_MS,
+      timeoutMs: readyTimeoutMs,
       intervalMs: 20,
     });
     await Promise.race([answers, child.failure()]);

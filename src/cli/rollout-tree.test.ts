@@ -54,7 +54,8 @@ const progressing: ModelDeploymentStatus = {
         verdict: 'Healthy',
         canary: '0.3%',
         stable: '0.4%',
-        bounds: '-0.3% and 0.2%',
+        bounds: '-0.3% to 0.2%',
+        message: 'errors 0.3% against 0.4%',
         threshold: '+0.5%',
       },
       {
@@ -88,7 +89,7 @@ describe('a rollout is shown', () => {
         '├─ step 3/4  2m10s of its hold left',
         '│  └─ 312 of 500 requests',
         '├─ verdict  InsufficientData',
-        '│  ├─ errors   Healthy           canary 0.3%, stable 0.4%, between -0.3% and 0.2%, allowed +0.5%',
+        '│  ├─ errors   Healthy           canary 0.3%, stable 0.4%, bounds -0.3% to 0.2%, allowed +0.5%',
         '│  ├─ latency  InsufficientData  canary 21 ms, stable 20 ms',
         '│  │  └─ 312 of 500 requests',
         '│  └─ revenue  Error             dry run: it has no say',

@@ -160,7 +160,7 @@ function metricNodes(metrics: readonly MetricResult[]): readonly TreeNode[] {
     const numbers = [
       canary && `canary ${canary}`,
       stable && `stable ${stable}`,
-      bounds && `between ${bounds}`,
+      bounds && `bounds ${bounds}`,
       threshold && `allowed ${threshold}`,
       dryRun === true && 'dry run: it has no say',
     ].filter((part) => typeof part === 'string' && part !== '');
@@ -171,7 +171,8 @@ function metricNodes(metrics: readonly MetricResult[]): readonly TreeNode[] {
         { ...span, text: span.text.padEnd(verdicts) },
         { text: numbers.length === 0 ? '' : `  ${numbers.join(', ')}` },
       ],
-      children: message === undefined ? [] : [leaf(message, 'faint')],
+      // The numbers say why it is healthy; of anything else one wants the arithmetic.
+      children: message === undefined || verdict === 'Healthy' ? [] : [leaf(message, 'faint')],
     };
   });
 }

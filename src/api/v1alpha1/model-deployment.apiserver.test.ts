@@ -30,6 +30,8 @@ describe('the API server accepts', () => {
       'oci://ghcr.io/a/b:1',
     ].map((uri): [string, Spec] => [`the model ${uri}`, { model: { uri } }]),
     ['a digest', { model: { uri: 'oci://ghcr.io/a/b@sha256:1', sha256: digest } }],
+    ['a model of MLflow by alias', { model: { uri: 'models:/churn@champion', endpoint: 'http://mlflow:5000' } }],
+    ['a model of MLflow by version', { model: { uri: 'models:/a.b.churn/7', endpoint: 'https://mlflow/x', sha256: digest } }],
     ['a registry reference by alias', { model: { ref: { model: 'churn', alias: 'champion' } } }],
     ['a registry reference by version', { model: { ref: { model: 'churn', version: '7' } } }],
     [
@@ -121,6 +123,26 @@ describe('the API server refuses', () => {
     ['a relative file', { model: { uri: 'file://models/m.onnx' } }, 'must be file:///PATH'],
     ['a password in a URI', { model: { uri: 'https://me:secret@host/m' } }, 'without a user name'],
     ['a blank in a URI', { model: { uri: 's3://a/b c' } }, 'without blanks'],
+    [
+      'a registry without its server',
+      { model: { uri: 'models:/churn@champion' } },
+      'models:/ needs endpoint: the MLflow tracking server',
+    ],
+    [
+      'a stage of a registry',
+      { model: { uri: 'models:/churn/Production', endpoint: 'http://mlflow:5000' } },
+      'must be models:/NAME@ALIAS or models:/NAME/VERSION',
+    ],
+    [
+      'a registry as if it were a host',
+      { model: { uri: 'models://churn/7', endpoint: 'http://mlflow:5000' } },
+      'must be models:/NAME@ALIAS or models:/NAME/VERSION',
+    ],
+    [
+      'a digest of what an alias stands for',
+      { model: { uri: 'models:/churn@champion', endpoint: 'http://mlflow:5000', sha256: digest } },
+      'sha256 does not go with models:/NAME@ALIAS',
+    ],
     [
       'a digest that is too short',
       { model: { ...model, sha256: 'abc' } },

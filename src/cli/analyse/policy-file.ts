@@ -11,8 +11,24 @@ export class InvalidPolicy extends Error {
   override readonly name = 'InvalidPolicy';
 }
 
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null;
+
+/** The first field that one value has and the other has not: the API server would drop it. */
+function unknownField(value: unknown, known: unknown, path: string): string | undefined {
+  if (!isObject(value) || !isObject(known)) return undefined;
+  for (const [field, inner] of Object.entries(value)) {
+    if (!Object.hasOwn(known, field)) return `${path}.${field}`;
+    const found = unknownField(inner, known[field], `${path}.${field}`);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 /** What a schema describes, with its defaults. @throws {InvalidPolicy} naming the first field that does not fit */
 function checked(schema: TSchema, value: unknown, path: string): unknown {
+  const unknown = unknownField(value, Value.Clean(schema, structuredClone(value)), path);
+  if (unknown !== undefined) throw new InvalidPolicy(`${unknown} is no field`);
   const whole = Value.Default(schema, structuredClone(value));
   if (Value.Check(schema, whole)) return whole;
   const [first] = Value.Errors(schema, whole);

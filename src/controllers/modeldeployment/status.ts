@@ -303,7 +303,8 @@ function capacityAvailable({ diagnoses, model, decision, problem }: Scope): Cond
     ...diagnoses,
     ...(model.kind === 'resolving' && model.why ? [model.why] : []),
   ];
-  const missing = all.find(({ kind }) => kind === 'capacity') ?? decision?.report.shortfall;
+  // The planner has counted what the scheduler only refuses, and says what comes of it.
+  const missing = decision?.report.shortfall ?? all.find(({ kind }) => kind === 'capacity');
   if (missing !== undefined) return condition('CapacityAvailable', false, missing.reason, missing.message);
   if (decision === undefined)
     return condition('CapacityAvailable', undefined, 'NoPods', 'no pod has been asked for yet');

@@ -91,7 +91,7 @@ function meaningOf(situation: Situation, text: string): Meaning {
 }
 
 const MEANINGS: Readonly<Record<ActionVerb, (situation: Situation) => Meaning>> = {
-  promote: (situation) => promote(situation, (situation.progress.step ?? 0) + 1),
+  promote: (situation) => promote(situation, situation.progress.step + 1),
   'promote-full': (situation) => {
     const last = situation.snapshot.rollout.steps.length - 1;
     return promote(situation, situation.progress.step < last ? last : last + 1);

@@ -160,6 +160,18 @@ describe('a canary', () => {
     expect(stage(cluster)).toBe('Done');
   });
 
+  test('stands still while nothing is wanted any more, and goes on where it was', () => {
+    const cluster = rollingOut({ rollout: quick({ weight: 50, hold: '60s' }) });
+    run(cluster, { until: untilWeight(cluster, 50) });
+    cluster.replicas = 0;
+    run(cluster, { ticks: 100 });
+    expect([cluster.ready('a'), cluster.ready('b')]).toEqual([0, 0]);
+    expect(cluster.progress).toMatchObject({ stage: 'Stepping', step: 0 });
+    cluster.replicas = 4;
+    run(cluster, { until: isOver(cluster) });
+    expect(cluster.weights.get('b')).toBe(100);
+  });
+
   test('that is the first revision ever has no steps', () => {
     const cluster = rollingOut({ rollout: quick({ weight: 10, hold: 'UntilPromoted' }) });
     expect(cluster.progress).toMatchObject({ target: 'a', stage: 'Done' });

@@ -13,6 +13,7 @@ import type { ModelCluster, Written } from './testing/model-cluster.ts';
 const weights = fc
   .uniqueArray(fc.integer({ min: 1, max: 100 }), { maxLength: 3 })
   .map((list) => list.toSorted((a, b) => a - b).map((weight) => ({ weight })));
+const unjudgedSteps = { steps: [{ weight: 30 }, { weight: 60 }], analysis: { metrics: [] } };
 const hold = fc.constantFrom('0s', '2s', '5s');
 const canarySteps = fc
   .tuple(fc.boolean(), fc.option(fc.constantFrom('1%', '30%', '100%')), weights)
@@ -123,7 +124,17 @@ describe('a rollout', { timeout: 120_000 }, () => {
   test('ends whatever is evicted, scaled or wanted instead in between', () => {
     const happening = fc.record({
       tick: fc.nat({ max: 60 }),
-      what: fc.constantFrom('evict a', 'evict b', 'scale', 'third', 'back', 'b again'),
+      what: fc.constantFrom(
+        'evict a',
+        'evict b',
+        'scale',
+        'third',
+        'back',
+        'b again',
+        'Rolling',
+        'BlueGreen',
+        'Canary',
+      ),
       count: fc.integer({ min: 2, max: 7 }),
     });
     fc.assert(
@@ -137,6 +148,9 @@ describe('a rollout', { timeout: 120_000 }, () => {
             if (what === 'third') cluster.target = 'c';
             if (what === 'back') cluster.target = 'a';
             if (what === 'b again') cluster.target = 'b';
+            if (/^[A-Z]/.test(what)) {
+              cluster.rollout = rolloutOf({ strategy: what, capacity: quick, ...(what === 'Canary' && unjudgedSteps) });
+            }
           }
         };
         run(cluster, { ticks: 61, deaths: dying, happens });

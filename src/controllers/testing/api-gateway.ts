@@ -21,6 +21,7 @@ export class ApiGateway {
   readonly #origin: URL;
   readonly #headers: Readonly<Record<string, string>>;
   #passed = 0;
+  #isAway = false;
   #cutOff: (CutOff & { readonly reached: () => void }) | undefined;
 
   private constructor(server: Server, agent: Agent, origin: URL, headers: Record<string, string>, path: string) {
@@ -67,6 +68,16 @@ export class ApiGateway {
     this.#cutOff = undefined;
   }
 
+  /** The API server cannot be reached: what is under way breaks off, and nothing new gets through. */
+  away(): void {
+    this.#isAway = true;
+    this.#server.closeAllConnections();
+  }
+
+  back(): void {
+    this.#isAway = false;
+  }
+
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     this.#agent.destroy();
@@ -75,6 +86,10 @@ export class ApiGateway {
   }
 
   #pass(incoming: IncomingMessage, outgoing: ServerResponse): void {
+    if (this.#isAway) {
+      incoming.socket.destroy();
+      return;
+    }
     const { method = 'GET', url: path = '/' } = incoming;
     const isWrite = method !== 'GET' && !path.includes('/events');
     const at = this.#cutOff;

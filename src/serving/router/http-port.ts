@@ -6,6 +6,7 @@ import type { PortListener } from './route-table.ts';
 const TCP_KEEP_ALIVE_AFTER_MS = 60_000;
 /** A port that closes takes new connections for a moment more: clients that were told to end one may open another. */
 const LINGER_MS = 1_000;
+const MAX_CONNECTIONS = 10_000;
 
 /** The port of a ModelDeployment's REST clients. */
 export class HttpPort implements PortListener {
@@ -20,6 +21,7 @@ export class HttpPort implements PortListener {
       { noDelay: true, keepAlive: true, keepAliveInitialDelay: TCP_KEEP_ALIVE_AFTER_MS },
       (socket) => this.#relay.accept(socket),
     );
+    this.#server.maxConnections = MAX_CONNECTIONS;
   }
 
   async listen(host: string, port: number): Promise<number> {

@@ -1,5 +1,5 @@
 import { Call } from '../http1/call.ts';
-import type { CallOwner, CallRequest, CallSurroundings, Exchange } from '../http1/exchange.ts';
+import type { CallOwner, CallRequest, CallSurroundings, Exchange, Hold } from '../http1/exchange.ts';
 import type { HttpError } from '../http1/http-error.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Choice, RequestOutcome, Target } from '../types.ts';
@@ -55,7 +55,7 @@ export class BufferedExchange implements Exchange, CallOwner {
     return this.#call.target;
   }
 
-  get hold(): 'endpoint' | 'answer' {
+  get hold(): Hold {
     return this.#call.hold;
   }
 

@@ -1,6 +1,6 @@
 import { InferenceError } from '../../inference-error.ts';
 import { Call } from '../http1/call.ts';
-import type { CallOwner, CallRequest, Exchange } from '../http1/exchange.ts';
+import type { CallOwner, CallRequest, Exchange, Hold } from '../http1/exchange.ts';
 import { HttpError } from '../http1/http-error.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Choice, EnsembleChoice, RequestOutcome, Target } from '../types.ts';
@@ -58,7 +58,7 @@ export class EnsembleExchange implements Exchange {
     return this.#members.find(({ call }) => !call.isIdle)?.target;
   }
 
-  get hold(): 'endpoint' | 'answer' {
+  get hold(): Hold {
     return this.#members.find(({ call }) => !call.isIdle)?.call.hold ?? 'answer';
   }
 

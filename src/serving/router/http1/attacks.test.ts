@@ -45,6 +45,8 @@ const ATTACKS: readonly (readonly [name: string, bytes: string, status: number])
   ['a space before the name', post(' Content-Length: 5', 'hello'), 400],
   ['a folded line', post('A: b\r\n Content-Length: 5', 'hello'), 400],
   ['a folded coding', post('Transfer-Encoding:\r\n chunked', '0\r\n\r\n'), 400],
+  ['a length with an underscore', post('Content_Length: 5', 'hello'), 400],
+  ['a coding with an underscore', post('Transfer_Encoding: chunked', '0\r\n\r\n'), 400],
   ['a line without a colon', post('Content-Length', 'hello'), 400],
   ['a line without a name', post(': 5', 'hello'), 400],
   ['a zero byte in a name', post('Content\0-Length: 5', 'hello'), 400],

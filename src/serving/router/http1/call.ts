@@ -1,5 +1,5 @@
 import type { Endpoint, EndpointPoolLike, EndpointResult, EndpointWaiter, RequestOutcome, Target } from '../types.ts';
-import type { CallOwner, CallRequest, CallSurroundings, Exchange } from './exchange.ts';
+import type { CallOwner, CallRequest, CallSurroundings, Exchange, Hold } from './exchange.ts';
 import { HttpError } from './http-error.ts';
 import { tooManyWait } from './refusals.ts';
 import type { ResponseHead } from './response-head.ts';
@@ -63,8 +63,9 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     return this.#target;
   }
 
-  get hold(): 'endpoint' | 'answer' {
-    return this.#state === 'waiting' || this.#state === 'connecting' ? 'endpoint' : 'answer';
+  get hold(): Hold {
+    if (this.#state === 'waiting') return 'endpoint';
+    return this.#state === 'connecting' ? 'connection' : 'answer';
   }
 
   /**
@@ -186,9 +187,8 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
       if (this.#isComplete) this.#surroundings.upstreams.giveBack(connection);
       else connection.destroy();
     }
-    this.#release(this.#status >= 502 && this.#status <= 504 ? 'failed' : 'ok');
-    // What a revision sheds it did not answer, as with RESOURCE_EXHAUSTED.
-    this.#end(this.#status >= 500 || this.#status === 429 ? 'error' : 'success', this.#answeredAtMs);
+    this.#release(resultOf(this.#status));
+    this.#end(outcomeOf(this.#status), this.#answeredAtMs);
     this.#owner.over();
   }
 
@@ -336,6 +336,7 @@ function resultOf(status: number): EndpointResult {
   return status >= 502 && status <= 504 ? 'failed' : 'ok';
 }
 
+/** What a revision sheds it did not answer, as with RESOURCE_EXHAUSTED. */
 function outcomeOf(status: number): RequestOutcome {
-  return status >= 500 ? 'error' : 'success';
+  return status >= 500 || status === 429 ? 'error' : 'success';
 }

@@ -173,6 +173,23 @@ describe('semantics', () => {
     expect(seen[0]).toMatch(/^GET \/m HTTP\/1.1\r\nHost:\r\nA: b\r\nvia: /);
   });
 
+  it.each([
+    ['chunked', 'Transfer-Encoding:\tCHUNKED \t\r\n', '2\r\nhi\r\n0\r\n\r\n', /\r\ntransfer-encoding: chunked\r\nvia/],
+    ['a length', 'Content-Length: \t02 \r\n', 'hi', /\r\ncontent-length: 2\r\nvia/],
+  ])('%s with blanks around it reaches the pod without them', async (_name, header, body, forwarded) => {
+    const seen: string[] = [];
+    const pod = await net.pod((socket) =>
+      socket.on('data', (data) => {
+        seen.push(data.toString('latin1'));
+        if (seen.join('').includes('hi')) socket.write(OK);
+      }),
+    );
+    const { port } = await net.relay(choiceOf(targetOf([pod])));
+    await net.raw(port, `POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${header}\r\n${body}`);
+    expect(seen.join('')).toMatch(forwarded);
+    expect(seen.join('').match(/content-length|transfer-encoding/gi)).toHaveLength(1);
+  });
+
   it('a URL as target names the host, whatever Host says', async () => {
     const seen: string[] = [];
     const pod = await net.pod((socket) =>

@@ -57,7 +57,8 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
     this.#call = new Call(surroundings, this);
     this.#exchange = this.#call;
     this.#alarm = new Alarm(surroundings.clock, () => this.#late());
-    this.#lines = `via: 1.1 fairlead\r\nx-forwarded-for: ${socket.remoteAddress ?? 'unknown'}\r\n${TIMEOUT_HEADER}: `;
+    const address = socket.remoteAddress?.replace(/^::ffff:/, '') ?? 'unknown';
+    this.#lines = `via: 1.1 fairlead\r\nx-forwarded-for: ${address}\r\n${TIMEOUT_HEADER}: `;
     this.#rest();
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('drain', () => this.#drain());

@@ -31,12 +31,14 @@ export interface CallOwner {
   ended(target: Target, outcome: RequestOutcome, seconds: number): void;
 }
 
+/** What a request waits for. */
+export type Hold = 'endpoint' | 'connection' | 'answer';
+
 /** A request's way to its answer, as the client's connection sees it. */
 export interface Exchange {
   /** The target that has the request now. */
   readonly target: Target | undefined;
-  /** What there is no answer for want of. */
-  readonly hold: 'endpoint' | 'answer';
+  readonly hold: Hold;
   /** The next piece of the body. `flushRequest` follows. @throws HttpError where it cannot be taken. */
   body(bytes: Buffer, start: number, end: number): void;
   /** The body is whole. `flushRequest` follows. */

@@ -92,6 +92,24 @@ export class FieldLines {
     return startsWithFolded(this.bytes, this.nameStart(field), name);
   }
 
+  /** Whether a name is `name` but for underscores: gateways to programs (CGI, WSGI) take both for the same. */
+  isDisguised(field: number, name: string): boolean {
+    const start = this.nameStart(field);
+    return (
+      this.bytes
+        .toString('latin1', start, start + name.length)
+        .toLowerCase()
+        .replaceAll('_', '-') === name
+    );
+  }
+
+  /** Whether a field's line is written the usual way: one space before its value, nothing behind it. */
+  isPlain(field: number): boolean {
+    const place = field * STRIDE;
+    const nameEnd = this.#places[place + 1] ?? 0;
+    return this.valueStart(field) === nameEnd + 2 && this.valueEnd(field) + 2 === this.#places[place + 4];
+  }
+
   valueIs(field: number, text: string): boolean {
     return equalsFolded(this.bytes, this.valueStart(field), this.valueEnd(field), text);
   }

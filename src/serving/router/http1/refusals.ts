@@ -2,10 +2,11 @@ import type { Target } from '../types.ts';
 import type { Exchange } from './exchange.ts';
 import { HttpError } from './http-error.ts';
 
-/** The router's own answers to requests that it took and could not carry to their end. */
+/** What the router answers a request that had no answer in time. */
 export function lateAnswer({ target, hold }: Exchange, timeoutMs: number): HttpError {
   const { revision = '', pool } = target ?? {};
   if (hold === 'answer') return new HttpError(504, `${revision} did not answer within ${timeoutMs} ms`);
+  if (hold === 'connection') return new HttpError(503, `no connection to ${revision} within ${timeoutMs} ms`, 1);
   return new HttpError(
     503,
     `none of the ${pool?.size} endpoints of ${revision} had room within ${timeoutMs} ms: ${pool?.inFlight} requests are in flight, ${pool?.waiting} wait`,

@@ -24,6 +24,7 @@ export class RequestHead implements RequestFields {
   #targetEnd = 0;
   #hostField = -1;
   #authorityEnd = 0;
+  #rewritesLength = false;
   isHttp10 = false;
   /** HEAD: its answer has no body whatever its head says. */
   isHead = false;
@@ -74,6 +75,12 @@ export class RequestHead implements RequestFields {
 
   /** Appends the head as the next hop gets it, without hop-by-hop fields, but not yet its empty line. */
   write(out: OutBuffer): void {
+    this.#writeLines(out);
+    if (this.bodyBytes === -1) out.appendText('transfer-encoding: chunked\r\n');
+    else if (this.#rewritesLength) out.appendText(`content-length: ${this.bodyBytes}\r\n`);
+  }
+
+  #writeLines(out: OutBuffer): void {
     if (!this.isHttp10 && this.#authorityEnd === 0) {
       this.#fields.forward(out, this.#start);
       return;
@@ -190,7 +197,10 @@ export class RequestHead implements RequestFields {
           }
           break;
         case 14:
-          if (!fields.isNamed(field, 'content-length')) break;
+          if (!fields.isNamed(field, 'content-length')) {
+            if (fields.isDisguised(field, 'content-length')) throw malformed('Content-Length is written otherwise');
+            break;
+          }
           if (lengthField !== -1) throw malformed('there are two Content-Length headers');
           lengthField = field;
           this.bodyBytes = readLength(fields, field);
@@ -199,7 +209,11 @@ export class RequestHead implements RequestFields {
           if (fields.isNamed(field, 'proxy-connection')) fields.drop(field);
           break;
         case 17:
-          if (!fields.isNamed(field, 'transfer-encoding')) break;
+          if (!fields.isNamed(field, 'transfer-encoding')) {
+            if (fields.isDisguised(field, 'transfer-encoding'))
+              throw malformed('Transfer-Encoding is written otherwise');
+            break;
+          }
           if (codingField !== -1) throw malformed('there are two Transfer-Encoding headers');
           codingField = field;
           break;
@@ -210,10 +224,14 @@ export class RequestHead implements RequestFields {
     }
     if (this.#hostField === -1 && !this.isHttp10) throw malformed('there is no Host header');
     if (this.#authorityEnd !== 0 && this.#hostField !== -1) fields.drop(this.#hostField);
+    // Blanks around a length are lawful, and not every server takes them for nothing: it goes on without them.
+    this.#rewritesLength = lengthField !== -1 && !fields.isPlain(lengthField);
+    if (this.#rewritesLength) fields.drop(lengthField);
     if (codingField === -1) return;
     if (lengthField !== -1) throw malformed('there are both Content-Length and Transfer-Encoding');
     if (this.isHttp10) throw malformed('HTTP/1.0 has no Transfer-Encoding');
     if (!fields.valueIs(codingField, 'chunked')) throw malformed('Transfer-Encoding is not exactly "chunked"');
+    fields.drop(codingField);
     this.bodyBytes = -1;
   }
 

@@ -12,9 +12,12 @@ import { GRPC_STATUS, isServerFailure, statusOf, statusTrailers, trailersOnly } 
 import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
 import type { GrpcUpstreams, Upstream } from './grpc-upstreams.ts';
 import { MessageMeter } from './message-meter.ts';
+import { passable } from './passable-headers.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = constants;
 
+/** Timers of Node cannot wait longer; a deadline beyond it is none. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 /** What of a request is kept until its answer begins, so that another pod can be asked. */
 const MAX_REPLAY_BYTES = 256 * 2 ** 10;
 /** Pods that cannot be reached, one after the other, before a call fails: nothing was sent to them. */
@@ -51,6 +54,8 @@ export class GrpcCall implements EndpointWaiter {
   readonly #startedMs: number;
   /** When the client wants to hear no more; infinite where it did not say. */
   readonly #deadlineMs: number;
+  /** When the answer has to begin. */
+  readonly #headLimitMs: number;
   #target: Target;
   #attempt: Attempt | undefined;
   #waitsIn: EndpointPoolLike | undefined;
@@ -70,7 +75,7 @@ export class GrpcCall implements EndpointWaiter {
   constructor(client: ServerHttp2Stream, headers: IncomingHttpHeaders, choice: Choice, surroundings: CallSurroundings) {
     const { clock } = surroundings;
     this.#client = client;
-    this.#headers = headers;
+    this.#headers = passable(headers);
     this.#choice = choice;
     this.#surroundings = surroundings;
     this.#target = choice.target;
@@ -79,8 +84,9 @@ export class GrpcCall implements EndpointWaiter {
     const timeout = headers['grpc-timeout'];
     this.#deadlineMs =
       this.#startedMs + (parseGrpcTimeout(typeof timeout === 'string' ? timeout : undefined) ?? Infinity);
-    const limitMs = Math.min(this.#startedMs + choice.timeoutMs, this.#deadlineMs);
-    this.#cancelTimer = clock.afterDelay(limitMs - this.#startedMs, () => this.#late());
+    this.#headLimitMs = Math.min(this.#startedMs + choice.timeoutMs, this.#deadlineMs);
+    const fallbackMs = this.#startedMs + (choice.fallback?.afterMs ?? Infinity);
+    this.#cancelTimer = this.#timer(Math.min(this.#headLimitMs, fallbackMs));
     client.on('error', () => undefined);
     client.once('close', () => this.#gone());
     this.#ask();
@@ -115,8 +121,13 @@ export class GrpcCall implements EndpointWaiter {
     let stream: ClientHttp2Stream | undefined;
     try {
       stream = upstream?.session.request(this.#upstreamHeaders(), { endStream: false });
-    } catch {
-      // The connection ended between two turns of the event loop; the retry makes another.
+    } catch (error) {
+      // The connection ended between two turns of the event loop, and the next try makes another; or Node cannot send this.
+      if (upstream !== undefined && !upstream.session.closed && !upstream.session.destroyed) {
+        this.#target.pool.release(endpoint, 'neutral');
+        this.#fail(GRPC_STATUS.internal, `the metadata cannot be passed on: ${String(error)}`);
+        return;
+      }
     }
     if (upstream === undefined || stream === undefined) {
       this.#target.pool.release(endpoint, 'unreachable');
@@ -191,14 +202,14 @@ export class GrpcCall implements EndpointWaiter {
     this.#headSeconds = (this.#surroundings.clock.nowMs() - this.#startedMs) / 1000;
     this.#waitForDeadline();
     if (isWhole) {
-      this.#client.respond(headers, { endStream: true });
+      this.#client.respond(passable(headers), { endStream: true });
       this.#stopClient();
       this.#over(statusOf(headers));
       return;
     }
-    this.#client.respond(headers, { waitForTrailers: true });
+    this.#client.respond(passable(headers), { waitForTrailers: true });
     this.#client.once('wantTrailers', () => {
-      this.#client.sendTrailers(this.#trailers ?? {});
+      this.#client.sendTrailers(passable(this.#trailers ?? {}));
       // Not before the trailers are on their way: a stream that is reset loses them.
       setImmediate(() => this.#stopClient());
     });
@@ -283,6 +294,12 @@ export class GrpcCall implements EndpointWaiter {
   #late(): void {
     if (this.#isDone) return;
     const { clock, upstreams } = this.#surroundings;
+    if (this.#headSeconds === undefined && this.#canFallBack && clock.nowMs() < this.#headLimitMs) {
+      this.#leave('neutral', NGHTTP2_CANCEL);
+      this.#cancelTimer = this.#timer(this.#headLimitMs);
+      this.#fallBack();
+      return;
+    }
     const afterMs = Math.round(clock.nowMs() - this.#startedMs);
     const isClients = this.#deadlineMs - this.#startedMs <= this.#choice.timeoutMs || this.#headSeconds !== undefined;
     if (this.#attempt !== undefined && !isClients) upstreams.suspect(this.#attempt.endpoint);
@@ -293,12 +310,15 @@ export class GrpcCall implements EndpointWaiter {
 
   /** From the head of the answer on only the client's own deadline counts. */
   #waitForDeadline(): void {
-    const { clock } = this.#surroundings;
     this.#cancelTimer();
-    this.#cancelTimer =
-      this.#deadlineMs === Infinity
-        ? () => undefined
-        : clock.afterDelay(this.#deadlineMs - clock.nowMs(), () => this.#late());
+    this.#cancelTimer = this.#timer(this.#deadlineMs);
+  }
+
+  /** Calls `#late` at that time; the result cancels it. */
+  #timer(atMs: number): () => void {
+    const { clock } = this.#surroundings;
+    const leftMs = atMs - clock.nowMs();
+    return leftMs > MAX_TIMER_MS ? () => undefined : clock.afterDelay(leftMs, () => this.#late());
   }
 
   /** The client's stream ended before the call did. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { createServer as createHttp2Server, type Http2Server } from 'node:http2';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { connect as connectHttp2, createServer as createHttp2Server, type Http2Server } from 'node:http2';
+import { type AddressInfo, connect as connectTcp, createServer as createTcpServer } from 'node:net';
 import { Metadata, type ServerDuplexStream, type ServerUnaryCall, type ServiceError, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../batching/batcher.ts';
@@ -267,6 +267,51 @@ describe('ends', () => {
   });
 });
 
+describe('hostile and odd peers', () => {
+  test('a field of one connection, which Node lets in and refuses to send, is not passed on and costs no pod its place', async () => {
+    const { port } = await pod('a');
+    const { target, port: relayed } = await relayTo([port]);
+    const ended = await rawCall(relayed, { 'http2-settings': 'AAMAAABkAARAAAAAAAIAAAAA', 'x-odd': 'yes' });
+    expect(ended).toBe('trailers');
+    await expect.poll(() => target.observer.snapshot()).toMatchObject({ requests: 1, errors: 0 });
+    expect(target.pool.ejected).toBe(0);
+  });
+
+  test('a deadline beyond what timers can wait is none', async () => {
+    const { port } = await pod('a', {
+      chat: (call) => {
+        call.write(message);
+        call.on('data', () => call.end());
+      },
+    });
+    const { client } = await relayTo([port]);
+    const metadata = new Metadata();
+    const chat = client.client.makeBidiStreamRequest(
+      '/test.Pod/Chat',
+      (bytes: Buffer) => bytes,
+      (bytes: Buffer) => bytes,
+      metadata,
+      { deadline: Date.now() + 60 * 24 * 3_600_000 },
+    );
+    await once(chat, 'data');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    chat.write(message);
+    chat.resume();
+    const [ended] = await once(chat, 'status');
+    expect(ended).toMatchObject({ code: status.OK });
+    chat.cancel();
+  });
+
+  test('what is no gRPC is answered 415', async () => {
+    const { port } = await relay({ choose: () => ({ reason: 'none' }) });
+    const session = connectHttp2(`http://127.0.0.1:${port}`);
+    const stream = session.request({ ':method': 'GET', ':path': '/' });
+    const [headers] = await once(stream, 'response');
+    expect(headers[':status']).toBe(415);
+    session.destroy();
+  });
+});
+
 describe('another pod is asked', () => {
   test('when the first cannot be reached: no call fails', async () => {
     const good = await pod('good');
@@ -301,6 +346,16 @@ describe('another pod is asked', () => {
     expect(elsewhere.observer.snapshot()).toMatchObject({ requests: 1, errors: 0 });
     expect(target.observer.snapshot()).toMatchObject({ requests: 1, errors: 1 });
     expect(target.pool.inFlight + elsewhere.pool.inFlight).toBe(0);
+  });
+
+  test('as the fallback, when the revision takes too long', async () => {
+    const slow = await pod('slow', { unary: () => undefined });
+    const good = await pod('good');
+    const target = grpcTarget('churn-old', [good.port]);
+    const { client, target: first } = await relayTo([slow.port], { fallback: { target, afterMs: 30 } });
+    expect(String(await client.unary(message, none))).toBe('good');
+    expect(first.observer.snapshot()).toMatchObject({ requests: 1, errors: 1 });
+    expect(first.pool.inFlight + target.pool.inFlight).toBe(0);
   });
 
   test('as the fallback, when the revision errs; the error counts against the revision', async () => {
@@ -348,4 +403,50 @@ async function refusingServer(): Promise<{ port: number; refused: () => number }
     server.close();
   });
   return { port: (server.address() as AddressInfo).port, refused: () => refused };
+}
+
+/** A unary call in hand-made frames, for fields that no client sends. Resolves to how its stream ended. */
+async function rawCall(
+  port: number,
+  fields: Readonly<Record<string, string>>,
+): Promise<'trailers' | 'reset' | 'closed'> {
+  const frame = (type: number, flags: number, stream: number, payload: Buffer): Buffer => {
+    const head = Buffer.alloc(9);
+    head.writeUIntBE(payload.length, 0, 3);
+    head.writeUInt8(type, 3);
+    head.writeUInt8(flags, 4);
+    head.writeUInt32BE(stream, 5);
+    return Buffer.concat([head, payload]);
+  };
+  const all = {
+    ':method': 'POST',
+    ':scheme': 'http',
+    ':path': '/test.Pod/Unary',
+    ':authority': 'x',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    ...fields,
+  };
+  // Literal fields without indexing and without Huffman coding: a 0 byte, and both texts after their lengths.
+  const block = Object.entries(all).map(([name, value]) =>
+    Buffer.concat([Buffer.of(0, name.length), Buffer.from(name), Buffer.of(value.length), Buffer.from(value)]),
+  );
+  const socket = connectTcp(port, '127.0.0.1');
+  ending.push(() => void socket.destroy());
+  socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+  socket.write(frame(4, 0, 0, Buffer.alloc(0)));
+  socket.write(frame(1, 4, 1, Buffer.concat(block)));
+  socket.write(frame(0, 1, 1, Buffer.alloc(5)));
+  let received = Buffer.alloc(0);
+  for await (const chunk of socket as AsyncIterable<Buffer>) {
+    received = Buffer.concat([received, chunk]);
+    while (received.length >= 9 && received.length >= 9 + received.readUIntBE(0, 3)) {
+      const [type, flags, stream] = [received.readUInt8(3), received.readUInt8(4), received.readUInt32BE(5)];
+      received = received.subarray(9 + received.readUIntBE(0, 3));
+      if (stream !== 1) continue;
+      if (type === 3) return 'reset';
+      if (type === 1 && (flags & 1) !== 0) return 'trailers';
+    }
+  }
+  return 'closed';
 }

@@ -87,15 +87,16 @@ function sharesOf(goal: RevisionState, old: readonly RevisionState[], plan: Roll
 }
 
 function claimOf(
-  { snapshot, progress, isHeldUp }: Situation,
+  { snapshot, progress, isHeldUp, isSwapping }: Situation,
   goal: RevisionState,
   old: readonly RevisionState[],
   plan: RollingPlan,
   desired: number,
 ): RoomClaim | undefined {
   const donors = old.filter(({ replicas }) => replicas > 0);
-  // What a step of planRolling asks for may be nothing before an old pod has gone; the claim says what it needs in the end.
-  const wanted = Math.max(plan.target, Math.min(desired, goal.replicas + 1)) - goal.onNode;
+  // While pods give way, a step of planRolling asks for nothing before an old one has gone; the claim says what it is for.
+  const next = isSwapping ? Math.min(desired, goal.replicas + 1) : 0;
+  const wanted = Math.max(plan.target, next) - goal.onNode;
   if (snapshot.rollout.strategy === 'Recreate' || isHeldUp || donors.length === 0 || wanted <= 0) return undefined;
   const ready = donors.reduce((sum, each) => sum + readyPods(each), 0);
   const unready = donors.reduce((sum, each) => sum + each.replicas - readyPods(each), 0);

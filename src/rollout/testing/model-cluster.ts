@@ -109,7 +109,7 @@ export class ModelCluster {
         weights: route?.weights ?? new Map(),
         mirror: route?.mirror,
         isAcknowledged: this.routes.length <= 1,
-        waitingFor: '1 of 2 routers',
+        waitingFor: '1 of 2 routers have not applied it',
       },
       progress,
       verdict:

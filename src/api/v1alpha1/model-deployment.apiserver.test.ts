@@ -31,7 +31,10 @@ describe('the API server accepts', () => {
     ].map((uri): [string, Spec] => [`the model ${uri}`, { model: { uri } }]),
     ['a digest', { model: { uri: 'oci://ghcr.io/a/b@sha256:1', sha256: digest } }],
     ['a model of MLflow by alias', { model: { uri: 'models:/churn@champion', endpoint: 'http://mlflow:5000' } }],
-    ['a model of MLflow by version', { model: { uri: 'models:/a.b.churn/7', endpoint: 'https://mlflow/x', sha256: digest } }],
+    [
+      'a model of MLflow by version',
+      { model: { uri: 'models:/a.b.churn/7', endpoint: 'https://mlflow/x', sha256: digest } },
+    ],
     ['a registry reference by alias', { model: { ref: { model: 'churn', alias: 'champion' } } }],
     ['a registry reference by version', { model: { ref: { model: 'churn', version: '7' } } }],
     [

@@ -3,23 +3,45 @@ import { total } from '../../stats/histogram.ts';
 
 /** Predictions are kept by groups of labels or of buckets, which stable's own predictions decide: bounded, and as fine as can be told apart. */
 
-/** Rows that stable must have answered before its predictions decide the groups. */
+/** Rows that stable must have answered before its predictions decide the groups; after so many intervals fewer will do. */
 const REFERENCE_ROWS = 200;
+const REFERENCE_INTERVALS = 8;
 const MAX_LABELS = 32;
 const NUMBER_GROUPS = 16;
 const NOT_A_NUMBER = 'NaN';
 
-/** Labels that are counted apart, or the last buckets of the groups that numbers are counted in. */
+/** Labels (by their keys) that are counted apart, or the last buckets of the groups that numbers are counted in. */
 export type Grouping =
   | { readonly kind: 'Label'; readonly labels: readonly string[] }
   | { readonly kind: 'Number'; readonly lastBuckets: readonly number[] };
 
+/** FNV-1a over the label's UTF-16 units, 32 bits: labels may be long, and what is remembered is bounded. */
+function labelKey(label: string): string {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < label.length; index += 1) hash = Math.imul(hash ^ label.charCodeAt(index), 0x01000193);
+  return (hash >>> 0).toString(16);
+}
+
+/** Predictions as they are remembered until there are groups: labels by their keys. */
+export function keyed(predictions: PredictionCounts): PredictionCounts {
+  if (predictions.kind !== 'Label') return predictions;
+  const counts: Record<string, number> = {};
+  for (const [label, count] of Object.entries(predictions.counts)) {
+    const key = labelKey(label);
+    counts[key] = (counts[key] ?? 0) + count;
+  }
+  return { ...predictions, counts };
+}
+
 const byCount = (a: readonly [string, number], b: readonly [string, number]) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1);
 
-/** Groups by what stable predicted; undefined as long as that is too little. */
-export function groupingOf({ kind, counts, other }: PredictionCounts): Grouping | undefined {
+/**
+ * Groups by what stable predicted, of keyed predictions; undefined as long as that is too little.
+ * @param blocks intervals that it was predicted in
+ */
+export function groupingOf({ kind, counts, other }: PredictionCounts, blocks: number): Grouping | undefined {
   const entries = Object.entries(counts);
-  if (total(Object.values(counts)) + other < REFERENCE_ROWS) return undefined;
+  if (total(Object.values(counts)) + other < REFERENCE_ROWS && blocks < REFERENCE_INTERVALS) return undefined;
   if (kind === 'Label') {
     return {
       kind,
@@ -50,19 +72,23 @@ export function groupingOf({ kind, counts, other }: PredictionCounts): Grouping 
 
 /** The names of the groups, in order. What belongs to none is counted as other. */
 export function groupNames(grouping: Grouping): readonly string[] {
+  const numbered = (groups: number) => Array.from({ length: groups }, (_, group) => String(group));
   return grouping.kind === 'Label'
-    ? grouping.labels
-    : [...Array.from({ length: grouping.lastBuckets.length + 1 }, (_, group) => String(group)), NOT_A_NUMBER];
+    ? numbered(grouping.labels.length)
+    : [...numbered(grouping.lastBuckets.length + 1), NOT_A_NUMBER];
 }
 
 function groupOf(grouping: Grouping, key: string): string | undefined {
-  if (grouping.kind === 'Label') return grouping.labels.includes(key) ? key : undefined;
+  if (grouping.kind === 'Label') {
+    const group = grouping.labels.indexOf(key);
+    return group === -1 ? undefined : String(group);
+  }
   if (key === NOT_A_NUMBER) return key;
   const group = grouping.lastBuckets.findIndex((last) => Number(key) <= last);
   return String(group === -1 ? grouping.lastBuckets.length : group);
 }
 
-/** The same predictions, counted by group. Those of another kind than stable's are all other ones. */
+/** Keyed predictions, counted by group. Those of another kind than stable's are all other ones. */
 export function grouped(grouping: Grouping, predictions: PredictionCounts): PredictionCounts {
   const { kind } = grouping;
   if (predictions.kind !== kind) {

@@ -4,7 +4,7 @@ import { LATENCY_BOUNDS_SECONDS, PredictionCounts, type RevisionCounts } from '.
 import { total } from '../../stats/histogram.ts';
 import { addOutputs, type Interval } from './interval.ts';
 import type { Traffic } from './policy.ts';
-import { type Grouping, grouped, groupingOf } from './predictions.ts';
+import { type Grouping, grouped, groupingOf, keyed } from './predictions.ts';
 
 /**
  * What an analysis remembers of a step: what was counted, in blocks of intervals, so that the variance over intervals can
@@ -130,7 +130,7 @@ function sideOf(counts: RevisionCounts | undefined, answers: 'Users' | 'Copies')
     requests: answered?.requests ?? 0,
     errors: answered?.errors ?? 0,
     latency: trimmed(answered?.latency.buckets ?? []),
-    predictions: Object.fromEntries(outputs.slice(0, MAX_OUTPUTS)),
+    predictions: Object.fromEntries(outputs.slice(0, MAX_OUTPUTS).map(([output, each]) => [output, keyed(each)])),
   };
 }
 
@@ -158,14 +158,20 @@ const groupedSide = (side: Side, output: string, grouping: Grouping): Side => {
   return { ...side, predictions: { ...side.predictions, [output]: grouped(grouping, predictions) } };
 };
 
+const SIDES = ['canary', 'stable'] as const;
+/** Stable predicts nothing of an output that only the canary has: all of its predictions are other ones. */
+const NOTHING_PREDICTED: PredictionCounts = { kind: 'Label', counts: {}, other: 0 };
+
 /** Decides the groups of an output's predictions as soon as stable has predicted enough. */
 function groupOutputs(state: AnalysisState): AnalysisState {
   let next = state;
-  const outputs = new Set(state.blocks.flatMap(({ stable }) => Object.keys(stable.predictions)));
+  const outputs = new Set(
+    state.blocks.flatMap((block) => SIDES.flatMap((side) => Object.keys(block[side].predictions))),
+  );
   for (const output of outputs) {
     if (Object.hasOwn(next.groupings, output)) continue;
     const stable = next.blocks.map((block) => block.stable).reduce(addSides).predictions[output];
-    const grouping = stable && groupingOf(stable);
+    const grouping = groupingOf(stable ?? NOTHING_PREDICTED, next.blocks.length);
     if (grouping === undefined) continue;
     const blocks = next.blocks.map((block) => ({
       ...block,

@@ -19,6 +19,7 @@ export const READY_TIMEOUT_MS = 120_000;
 export const BREAST_CANCER = 'breast-cancer-v1.onnx';
 
 export const image = () => inject('cluster').image;
+export const kubeconfigPath = () => inject('cluster').kubeconfigPath;
 
 export function kubectl(): Kubectl {
   const { kubectl: binary, kubeconfigPath } = inject('cluster');

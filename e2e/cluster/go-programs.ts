@@ -17,6 +17,10 @@ export interface GoPrograms {
   /** What `go build` is to build: packages, or `tool` for the module's tools. */
   readonly packages: readonly string[];
   readonly ldflags: string;
+  /** Build tags. */
+  readonly tags?: readonly string[];
+  /** Another go.mod (with its go.sum beside it) than the module's own, which is read-only. Counts as a source. */
+  readonly modfile?: string;
   /** How long a first build takes on two cores, in words. */
   readonly firstBuild: string;
 }
@@ -25,8 +29,11 @@ const PROGRESS_INTERVAL_MS = 15_000;
 
 /** Where the programs are, whether built yet or not: the name changes with everything that decides what is built. */
 async function programDirectory(programs: GoPrograms): Promise<string> {
-  const hash = createHash('sha256').update(JSON.stringify([programs.packages, programs.ldflags, platform(), arch()]));
+  const hash = createHash('sha256').update(
+    JSON.stringify([programs.packages, programs.ldflags, platform(), arch(), ...(programs.tags ?? [])]),
+  );
   for (const source of programs.sources) hash.update(await readFile(join(programs.moduleDirectory, source)));
+  if (programs.modfile !== undefined) hash.update(await readFile(programs.modfile));
   return join(cacheRoot, hash.digest('hex').slice(0, 16), 'bin');
 }
 
@@ -81,7 +88,15 @@ async function build(programs: GoPrograms, output: string, progress: Progress): 
     );
   }, PROGRESS_INTERVAL_MS);
   try {
-    const args = ['build', '-v', '-trimpath', `-ldflags=${programs.ldflags}`, '-o', `${output}/`, ...programs.packages];
+    const { ldflags, modfile, packages, tags = [] } = programs;
+    const flags = [
+      '-v',
+      '-trimpath',
+      `-ldflags=${ldflags}`,
+      `-tags=${tags}`,
+      ...(modfile === undefined ? [] : [`-modfile=${modfile}`]),
+    ];
+    const args = ['build', ...flags, '-o', `${output}/`, ...packages];
     await command('go', args, {
       cwd: programs.moduleDirectory,
       onErrorLine: (line) => {

@@ -1,18 +1,28 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Child } from '../cluster/child.ts';
+import { command } from '../cluster/command.ts';
 import { freePorts } from '../cluster/free-port.ts';
 import { ensureGoPrograms } from '../cluster/go-programs.ts';
+import { cacheRoot } from '../cluster/paths.ts';
 import { reportToTerminal } from '../cluster/progress.ts';
 import { waitFor } from '../cluster/wait.ts';
 import { type GoModule, goModuleDirectory } from './go-module.ts';
 
-/** The last release whose module can be built as it is: later ones replace a part of theirs by a folder beside it. */
-const MODULE: GoModule = {
+/** The last release whose module is whole: later ones have a part of theirs replaced by a folder that is not in it. */
+const TRAEFIK: GoModule = {
   path: 'github.com/traefik/traefik/v3',
   version: 'v3.6.12',
   sum: 'h1:6pe4s7aaDTQs+AsF7KP3sM/xnq7zOVvibRQe5tw9eFo=',
+};
+
+/** As that release names it. */
+const LEGO: GoModule = {
+  path: 'github.com/go-acme/lego/v4',
+  version: 'v4.33.0',
+  sum: 'h1:2KrRKieG+VczT4zvVXKAY7Tp/S3XLvh/QImofBALRAM=',
 };
 
 /** A real implementation of the Gateway API on this host, for the Gateways of GatewayClass `traefik`. */
@@ -73,10 +83,12 @@ export async function startTraefik(kubeconfigPath: string): Promise<GatewayProxy
 
 /** Traefik is built as its own main module, with the versions and the forks that it names. */
 async function traefikPrograms(): Promise<string> {
+  const moduleDirectory = await goModuleDirectory(TRAEFIK);
   return ensureGoPrograms(
     {
       title: 'Traefik, a gateway for tests',
-      moduleDirectory: await goModuleDirectory(MODULE),
+      moduleDirectory,
+      modfile: await modfileWithoutDnsServices(moduleDirectory),
       sources: ['go.mod', 'go.sum'],
       packages: ['./cmd/traefik'],
       ldflags: '-s -w',
@@ -84,4 +96,42 @@ async function traefikPrograms(): Promise<string> {
     },
     reportToTerminal,
   );
+}
+
+/** What Traefik asks of `lego/providers/dns`. */
+const NO_DNS_SERVICES = `package dns
+
+import (
+	"fmt"
+
+	"github.com/go-acme/lego/v4/challenge"
+)
+
+func NewDNSChallengeProviderByName(name string) (challenge.Provider, error) {
+	return nil, fmt.Errorf("no DNS service is built in: %s", name)
+}
+`;
+
+/**
+ * A go.mod that leaves out the clients of 150 DNS services by which certificates could be had: with what they need they
+ * are two fifths of all packages that would have to be compiled.
+ */
+async function modfileWithoutDnsServices(moduleDirectory: string): Promise<string> {
+  const directory = join(cacheRoot, `traefik-${TRAEFIK.version}`);
+  const modfile = join(directory, 'go.mod');
+  if (existsSync(modfile)) return modfile;
+  await mkdir(cacheRoot, { recursive: true });
+  const partial = await mkdtemp(`${directory}-`);
+  // With write permission, which the files of a module do not have.
+  await command('cp', ['-r', '--no-preserve=mode', await goModuleDirectory(LEGO), join(partial, 'lego')]);
+  const services = join(partial, 'lego/providers/dns');
+  await rm(services, { recursive: true });
+  await mkdir(services);
+  await writeFile(join(services, 'none.go'), NO_DNS_SERVICES);
+  await copyFile(join(moduleDirectory, 'go.sum'), join(partial, 'go.sum'));
+  const own = await readFile(join(moduleDirectory, 'go.mod'), 'utf8');
+  await writeFile(join(partial, 'go.mod'), `${own}\nreplace ${LEGO.path} => ${join(directory, 'lego')}\n`);
+  // Whole or not at all; where it is there already it is the same.
+  await rename(partial, directory).catch(() => rm(partial, { recursive: true }));
+  return modfile;
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type PrometheusClient, PrometheusError, prometheusClient } from './prometheus.ts';
 
-/** What a server does that is broken, slow, or none: a fake one. What a real one answers is in prometheus.real.test.ts. */
+/** What a server does that is broken, slow, or none: a fake one. */
 
 let client: PrometheusClient;
 let answer: RequestListener;

@@ -188,6 +188,12 @@ function residentMiB(pid: number): number {
   return Number(kib) / 1024;
 }
 
+// Whoever ends the benchmark early ends its contenders too.
+process.once('exit', () => {
+  for (const started of running) started.stop();
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
 const load = keep(new LoadProcess('http-load.ts'));
 try {
   console.log(

@@ -25,7 +25,7 @@ const { values } = parseArgs({
 const NODE_COUNT = Number(values.nodes);
 const POD_COUNT = Number(values.pods);
 const GPU_NODES = Number(values['gpu-nodes']);
-const CONCURRENCY = 16;
+const CONCURRENCY = 32;
 const GPU = 'nvidia.com/gpu';
 
 /** About as large as pods are: what a kubelet and controllers add is most of it. */
@@ -79,10 +79,11 @@ try {
   await forEach(indexes, CONCURRENCY, async (index) => {
     await client.create(PODS, pod(index, nodes[index % nodes.length]?.metadata.name ?? ''));
   });
-  const demands = {
-    'a GPU': podDemand({ containers: [{ name: 'server', resources: { limits: { [GPU]: '1', cpu: '1' } } }] }),
-    'any node': podDemand({ containers: [{ name: 'server', resources: { requests: { cpu: '1' } } }] }),
-  };
+  // No controller takes the taint away that a node is created with.
+  const tolerations = [{ key: 'node.kubernetes.io/not-ready', operator: 'Exists' }];
+  const demandOf = (limits: Record<string, string>) =>
+    podDemand({ tolerations, containers: [{ name: 'server', resources: { limits } }] });
+  const demands = { 'a GPU': demandOf({ [GPU]: '1', cpu: '1' }), 'any node': demandOf({ cpu: '1' }) };
   for (const [what, demand] of Object.entries(demands)) {
     const reader = new ClusterReader();
     const beforeBytes = heapBytes();

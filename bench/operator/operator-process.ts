@@ -94,6 +94,11 @@ export class OperatorProcess {
     }
   }
 
+  /** Rejects when the operator ends by itself, as one does that loses its lease on a machine that is too busy. */
+  async ended(): Promise<never> {
+    return await this.#child.failure();
+  }
+
   async stop(): Promise<void> {
     await this.#child.stop('SIGTERM', 15_000);
   }

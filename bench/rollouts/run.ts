@@ -146,7 +146,7 @@ async function measure(program: string): Promise<readonly (readonly [string, str
       console.log(`one canary alone: ${seconds(alone.at(-1) ?? 0)}`);
     }
     const before = { ...(await operator.requests()), cpuSeconds: await operator.cpuSeconds() };
-    const allMs = await bench.rollOut(range(0, COUNT), 2 + ALONE);
+    const allMs = await Promise.race([bench.rollOut(range(0, COUNT), 2 + ALONE), operator.ended()]);
     await operator.atRest(3_000);
     const after = { ...(await operator.requests()), cpuSeconds: await operator.cpuSeconds() };
     console.log(`${COUNT} canaries at once: ${seconds(allMs)}`);

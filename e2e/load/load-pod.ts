@@ -86,10 +86,13 @@ export async function startLoadPod(
   await kubectl.run(['wait', '--for=condition=Ready', `pod/${name}`, '-n', namespace, '--timeout=60s']);
   return {
     async stop() {
-      const logs = kubectl.run(['logs', '-f', name, '-n', namespace]);
+      // Not by deleting the pod: its log goes with it, read or not.
+      await kubectl.run(['exec', name, '-n', namespace, '--', 'node', '-e', "process.kill(1, 'SIGTERM')"]);
+      const ended = ['--for=jsonpath={.status.phase}=Succeeded', `pod/${name}`, '-n', namespace, '--timeout=60s'];
+      await kubectl.run(['wait', ...ended]);
+      const logs = await kubectl.run(['logs', name, '-n', namespace]);
       await kubectl.run(['delete', 'pod', name, '-n', namespace, '--wait=false']);
-      const last = (await logs).trimEnd().split('\n').at(-1) ?? '';
-      return JSON.parse(last) as LoadSummary;
+      return JSON.parse(logs.trimEnd().split('\n').at(-1) ?? '') as LoadSummary;
     },
   };
 }

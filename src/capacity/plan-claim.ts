@@ -97,8 +97,8 @@ function uncounted(claim: CapacityClaim, allowed: number, { nowMs }: Situation):
   const { pending, pod, removable, wanted, ending } = claim;
   const refusal = pending?.unschedulable?.message;
   if (allowed > 0 && refusal === undefined) {
-    const why = pod.uncounted ?? 'nodes cannot be read';
-    return { kind: 'Fits', pods: allowed, message: `${pods(allowed)} asked for; room is not counted: ${why}` };
+    const why = pod.uncounted === undefined ? '' : `; room is not counted: ${pod.uncounted}`;
+    return { kind: 'Fits', pods: allowed, message: `${pods(allowed)} asked for${why}` };
   }
   const missing = refusal === undefined ? 'no pod is added beside the old ones' : `the scheduler says: ${refusal}`;
   if (ending > 0) {

@@ -35,13 +35,19 @@ const all = [HTTP_ROUTES, GRPC_ROUTES, GATEWAYS, GATEWAY_CLASSES];
 describe('a Gateway in a cluster without its API', () => {
   test.each<[string, Spec['traffic'], readonly Resource[], string | undefined]>([
     ['is of no concern to who names none', { provider: 'Router' }, [], undefined],
-    ['is refused, saying what to install', splitter, [], 'httproutes.gateway.networking.k8s.io in version v1'],
+    [
+      'is refused, saying what to install',
+      splitter,
+      [],
+      'httproutes.gateway.networking.k8s.io and gateways.gateway.networking.k8s.io in version v1',
+    ],
     ['is refused in front of routers too', { provider: 'Router', expose: { gateway } }, [], 'httproutes'],
-    ['needs no GRPCRoute where gRPC is not published', splitter, [HTTP_ROUTES], undefined],
+    ['needs no GRPCRoute where gRPC is not published', splitter, [HTTP_ROUTES, GATEWAYS], undefined],
+    ['needs Gateways to tell where it listens', splitter, [HTTP_ROUTES], 'gateways.gateway.networking.k8s.io'],
     [
       'needs it where it is',
       { ...splitter, expose: { gateway: { ...gateway, sectionName: 'a', grpc: { sectionName: 'b' } } } },
-      [HTTP_ROUTES],
+      [HTTP_ROUTES, GATEWAYS],
       'grpcroutes.gateway.networking.k8s.io',
     ],
   ])('%s', (_rule, traffic, kinds, message) => {
@@ -62,5 +68,10 @@ describe('a mirror at a Gateway', () => {
     ['concerns no rollout without one', deployment(splitter, 'Canary'), ['HTTPRoute'], false],
   ])('%s', (_rule, object, features, isRefused) => {
     expect(gatewayRefusal(object, cluster(all, features))?.reason).toBe(isRefused ? 'UnsupportedByGateway' : undefined);
+  });
+
+  test('is taken where classes may not be read, as in a namespaced install', () => {
+    const unread = cluster([HTTP_ROUTES, GATEWAYS], ['HTTPRoute']);
+    expect(gatewayRefusal(deployment(splitter, 'Shadow'), unread)).toBeUndefined();
   });
 });

@@ -17,7 +17,7 @@ type Cluster = Pick<CacheReader, 'get' | 'isInstalled'>;
 export function gatewayRefusal(object: ModelDeployment, cluster: Cluster): Refusal | undefined {
   const gateway = object.spec.traffic?.expose?.gateway;
   if (gateway === undefined) return undefined;
-  const needed = [HTTP_ROUTES, ...(gateway.grpc === undefined ? [] : [GRPC_ROUTES])];
+  const needed = [HTTP_ROUTES, GATEWAYS, ...(gateway.grpc === undefined ? [] : [GRPC_ROUTES])];
   const missing = needed.filter((resource) => !cluster.isInstalled(resource)).map(resourceName);
   if (missing.length === 0) return mirrorRefusal(object, cluster);
   const what = `${missing.join(' and ')} in version v1, or the operator may not read them`;
@@ -37,7 +37,8 @@ function mirrorRefusal({ spec, metadata }: ModelDeployment, cluster: Cluster): R
   if (provider !== 'GatewayAPI' || expose?.gateway === undefined || mirrors.length === 0) return undefined;
   const { name, namespace = metadata.namespace } = expose.gateway;
   const className = cluster.get(GATEWAYS, objectKey({ namespace, name }))?.spec?.gatewayClassName;
-  if (className === undefined) return undefined;
+  // Not ours to read in a namespaced install; asking is what makes the cache follow them once they are there.
+  if (className === undefined || !cluster.isInstalled(GATEWAY_CLASSES)) return undefined;
   const features = cluster.get(GATEWAY_CLASSES, className)?.status?.supportedFeatures ?? [];
   if (features.length === 0) return undefined;
   const isPartial = mirrors.some(({ percent }) => percent < 100);

@@ -38,9 +38,24 @@ function outputClaim(state: AnalysisState, policy: AnalysisPolicy, output: strin
   };
 }
 
+/** Of the rows that stable answered for the output asked for most: an output asked for less is not judged. */
+const SELDOM = 0.1;
+
+/** Outputs that enough requests ask for: one that a few did would leave the verdict open for as long as they are few. */
+function usualOutputs({ blocks, groupings }: AnalysisState): readonly string[] {
+  const rows = new Map(
+    Object.keys(groupings).map((output) => {
+      const predictions = blocks.map(({ stable }) => stable.predictions[output]);
+      return [output, total(predictions.map((each) => total(Object.values(each?.counts ?? {})) + (each?.other ?? 0)))];
+    }),
+  );
+  const most = Math.max(0, ...rows.values());
+  return [...rows].filter(([, count]) => count >= SELDOM * most).map(([output]) => output);
+}
+
 /** Of the output that differs most. */
 export function predictionDistance(state: AnalysisState, policy: AnalysisPolicy, max: number): Claim | undefined {
-  const outputs = Object.keys(state.groupings);
+  const outputs = usualOutputs(state);
   const divided = { ...policy, falseAlarm: policy.falseAlarm / Math.max(1, outputs.length) };
   return outputs
     .map((output) => outputClaim(state, divided, output, max))

@@ -278,6 +278,26 @@ describe('each built-in metric', () => {
   });
 });
 
+describe('predictions of several outputs', () => {
+  const labels = (rows: number) => ({ kind: 'Label' as const, counts: { yes: rows / 2, no: rows / 2 }, other: 0 });
+  const predicting = (canary: readonly [number, number], stable: readonly [number, number]) => {
+    let state = beginAnalysis('Split', 0);
+    for (let k = 1; k <= 30; k += 1) {
+      const side = ([usual, seldom]: readonly [number, number]) => ({
+        ...counts({ requests: usual }),
+        predictions: { label: labels(usual), ...(seldom > 0 && { probabilities: labels(seldom) }) },
+      });
+      state = observe(state, { endMs: k, durationMs: 1_000, unread: 0, canary: side(canary), stable: side(stable) });
+    }
+    return judge(state, policyOf({ m: { kind: 'PredictionDistribution', max: 0.25 } })).verdict;
+  };
+
+  test('are judged by those that enough requests ask for: a few for another leave no verdict open', () => {
+    expect(predicting([100, 0], [400, 4])).toBe('Healthy');
+    expect(predicting([100, 0], [400, 200])).toBe('InsufficientData');
+  });
+});
+
 describe('what cannot be read', () => {
   const good = observed(40, { requests: 100 }, { requests: 900 });
   const failing = (state: AnalysisState, times: number) =>

@@ -278,6 +278,34 @@ describe('each built-in metric', () => {
   });
 });
 
+describe('latencies that change for both together', () => {
+  const slowed = (requests: number, slow: number): RevisionCounts => {
+    const all = counts({ requests, bucket: 4 });
+    const late = Math.round(requests * slow);
+    const buckets = all.latency.buckets.map((count, k) => (k === 4 ? count - late : k === 8 ? late : 0));
+    return { ...all, latency: { buckets, sumSeconds: 0 } };
+  };
+
+  test('leave no wide margin open, as they leave no narrow one', () => {
+    let state = beginAnalysis('Split', 0);
+    for (let k = 1; k <= 64; k += 1) {
+      // A machine that is busy for some minutes, and then is not.
+      const share = k % 16 < 8 ? 0.2 : 0.6;
+      state = observe(state, {
+        endMs: k,
+        durationMs: 1_000,
+        unread: 0,
+        canary: slowed(100, share),
+        stable: slowed(400, share),
+      });
+    }
+    for (const absolute of [0.01, 0.1, 1]) {
+      const p50: Measure = { kind: 'Latency', quantile: 0.5, allowed: { absolute } };
+      expect(judge(state, policyOf({ p50 })).verdict, `${absolute} s allowed`).toBe('Healthy');
+    }
+  });
+});
+
 describe('predictions of several outputs', () => {
   const labels = (rows: number) => ({ kind: 'Label' as const, counts: { yes: rows / 2, no: rows / 2 }, other: 0 });
   const predicting = (canary: readonly [number, number], stable: readonly [number, number]) => {

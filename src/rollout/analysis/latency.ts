@@ -35,10 +35,10 @@ export function latencyIncrease(state: AnalysisState, policy: AnalysisPolicy, sh
   const stable = pooled(blocks.map((block) => block.stable));
   const [ofCanary, ofStable] = [quantile(canary, share), quantile(stable, share)];
   const limit = 'relative' in allowed ? allowed.relative * ofStable : allowed.absolute;
-  // Those above the allowed latency are to the canary what those above its own quantile are to stable.
+  // At one threshold for both, what slows both down together cancels out; beyond the limit it errs on the safe side.
   const effect = differenceDesignEffect(
     blocks.map((block) => ({
-      canary: sharesAbove(block.canary, ofStable + limit),
+      canary: sharesAbove(block.canary, ofStable),
       stable: sharesAbove(block.stable, ofStable),
     })),
   );

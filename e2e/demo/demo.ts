@@ -7,10 +7,11 @@ import { type ClusterObject, condition, type Kubectl } from '../kubectl.ts';
 import { modelStore, readModel, sha256 } from '../model-store.ts';
 import { breastCancer } from '../models/data.ts';
 import { chapter, command, output, say, table } from './narrate.ts';
+import { showCanaries, showScarceGpus } from './rollouts.ts';
 
 /**
  * The main job on real input: a cluster, the operator by its chart, a model trained on real data, predictions from real
- * pods beside the true labels, more pods, and a model that is broken on purpose.
+ * pods beside the true labels, more pods, new versions judged on live traffic, and a model that is broken on purpose.
  */
 
 const NAMESPACE = 'fairlead-demo';
@@ -19,7 +20,9 @@ const DEPLOYMENTS = `/apis/fairlead.dev/v1alpha1/namespaces/${NAMESPACE}/modelde
 const READY_TIMEOUT_MS = 180_000;
 const SHOWN_ROWS = 10;
 
-const uri = (version: number) => `http://model-store.${NAMESPACE}.svc/breast-cancer-v${version}.onnx`;
+const FILES = ['v1', 'v2', 'failing', 'slow', 'always-malignant'].map((name) => `breast-cancer-${name}.onnx`);
+const uriOf = (file: string) => `http://model-store.${NAMESPACE}.svc/${file}`;
+const FIRST = uriOf('breast-cancer-v1.onnx');
 
 function modelDeployment(): object {
   const data = breastCancer();
@@ -29,7 +32,7 @@ function modelDeployment(): object {
     metadata: { name: NAME, namespace: NAMESPACE },
     spec: {
       model: {
-        uri: uri(1),
+        uri: FIRST,
         examples: [
           {
             inputs: [{ name: 'x', shape: [1, data.features.length], datatype: 'FP32', data: data.rows[0] }],
@@ -127,12 +130,11 @@ async function run(options: TargetOptions & { readonly down: boolean }): Promise
   await show(kubectl, ['get', 'pods', '-n', 'fairlead-system']);
 
   chapter('A ModelDeployment: a classifier trained on 426 real patients of the Wisconsin breast cancer study');
-  const versions = [1, 2].map((version) => `breast-cancer-v${version}.onnx`);
-  const files = Object.fromEntries(versions.map((file) => [file, readModel(file)]));
+  const files = Object.fromEntries(FILES.map((file) => [file, readModel(file)]));
   await kubectl.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
   await kubectl.apply(...modelStore(NAMESPACE, image, files));
   await kubectl.run(['rollout', 'status', 'deployment/model-store', '-n', NAMESPACE, '--timeout=120s']);
-  command(`kubectl apply -f breast-cancer.yaml   # model: ${uri(1)}, 2 replicas`);
+  command(`kubectl apply -f breast-cancer.yaml   # model: ${FIRST}, 2 replicas`);
   await kubectl.apply(modelDeployment());
   await follow(kubectl, isReady);
   await show(kubectl, ['get', 'md', '-n', NAMESPACE]);
@@ -146,11 +148,14 @@ async function run(options: TargetOptions & { readonly down: boolean }): Promise
   await follow(kubectl, (object) => isReady(object) && object.status.readyReplicas === 3);
   await show(kubectl, ['get', 'pods', '-n', NAMESPACE, '-l', `fairlead.dev/model-deployment=${NAME}`]);
 
-  chapter('A better version, rolled out pod by pod');
-  await kubectl.patch('md', NAMESPACE, NAME, { spec: { model: { uri: uri(2) } } });
-  command(`kubectl patch md ${NAME} -n ${NAMESPACE} --type=merge -p '{"spec": {"model": {"uri": "${uri(2)}"}}}'`);
-  await follow(kubectl, isReady);
+  const demo = { target, image, namespace: NAMESPACE, name: NAME, uriOf };
+  await showCanaries(demo, 'breast-cancer-v2.onnx', [
+    { file: 'breast-cancer-failing.onnx', flaw: 'answers an eighth of the patients with an error' },
+    { file: 'breast-cancer-slow.onnx', flaw: 'is right but slow' },
+    { file: 'breast-cancer-always-malignant.onnx', flaw: 'calls everybody ill' },
+  ]);
   await predictByRest(kubectl);
+  if (target.hasKwok) await showScarceGpus(demo);
 
   chapter('A model that is broken on purpose: bytes that are not those that were promised');
   const wrong = sha256(Buffer.from('not this model'));

@@ -9,6 +9,7 @@ export default defineConfig({
           name: 'unit',
           include: ['src/**/*.test.ts', 'e2e/**/*.unit.test.ts'],
           exclude: ['src/**/*.apiserver.test.ts'],
+          setupFiles: ['vitest.properties.ts'],
         },
       },
       {

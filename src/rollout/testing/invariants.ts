@@ -63,9 +63,11 @@ export function brokenInvariant(cluster: ModelCluster, { decision, snapshot }: W
   if (route === undefined) return undefined;
   const total = [...route.weights.values()].reduce((sum, weight) => sum + weight, 0);
   if (total !== 100) return `weights add up to ${total}`;
-  const floor = floorOf(snapshot.rollout, cluster.replicas);
+  // What an autoscaler had chosen when the rollout began is what it goes by.
+  const wanted = snapshot.scale.kind === 'Fixed' ? cluster.replicas : (progress.frozen ?? cluster.replicas);
+  const floor = floorOf(snapshot.rollout, wanted);
   const isSwapping = progress.isSwapping === true || snapshot.advice?.kind === 'Swap';
-  const base = isSwapping ? floor : cluster.replicas;
+  const base = isSwapping ? floor : wanted;
   const before = snapshot.route?.weights.get(progress.target) ?? 0;
   const after = route.weights.get(progress.target) ?? 0;
   const from = snapshot.revisions.find(({ name }) => name === progress.from);

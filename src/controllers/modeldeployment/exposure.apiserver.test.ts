@@ -25,7 +25,8 @@ beforeAll(async () => {
   const files = (await readdir(directory)).flatMap((file) => ['-f', join(directory, file)]);
   const kubectl = (...args: string[]) => command(programs('kubectl'), ['--kubeconfig', kubeconfig, ...args, ...files]);
   crds = async (verb) => {
-    if (verb === 'uninstall') await kubectl('delete', '--ignore-not-found', '--timeout=60s');
+    // The API server takes its time to be rid of definitions.
+    if (verb === 'uninstall') await kubectl('delete', '--ignore-not-found', '--timeout=240s');
     else {
       await kubectl('apply', '--server-side', '--force-conflicts');
       await kubectl('wait', '--for=condition=Established', '--timeout=30s');
@@ -33,7 +34,7 @@ beforeAll(async () => {
   };
   await crds('install');
 }, WITH_DOWNLOAD_MS);
-afterAll(() => crds('uninstall'));
+afterAll(() => crds('uninstall'), WITH_DOWNLOAD_MS);
 
 let played: PlayedGateway;
 beforeEach(() => {
@@ -122,7 +123,7 @@ describe('a cluster without the Gateway API', () => {
     await crds('install');
     await eventually('it is Ready', async () => (await tenant().cluster.list(HTTP_ROUTES)).length === 1, 60_000);
     await tenant().untilReady();
-  });
+  }, 400_000);
 });
 
 describe('what publishes a model beside routers', () => {

@@ -31,13 +31,14 @@ export const retire: Phase = async (scope, context) => {
 /** Old revisions kept without pods, so that a return to one needs no new resolution and is the same bytes and image. */
 const KEPT_REVISIONS = 2;
 
-/** Beside those with pods and the newest few without: the one whose objects remember, and the one that it came from. */
+/** Beside those with pods: the one whose objects remember, the one that it came from, and the newest, so many in all. */
 function keptRevisions({ revisions, old, target, progress, decision }: Scope): readonly string[] {
   const { target: remembering, from } = decision?.progress ?? progress ?? {};
-  const idle = old.filter(({ replicas, current }) => replicas === 0 && current === 0);
-  const surplus = new Set(idle.slice(KEPT_REVISIONS).map(({ name }) => name));
-  const isKept = (name: string) => name === target?.name || name === remembering || name === from || !surplus.has(name);
-  return revisions.map(({ name }) => name).filter(isKept);
+  const isNeeded = (name: string) => name === remembering || name === from;
+  const idle = old.filter(({ replicas, current }) => replicas === 0 && current === 0).map(({ name }) => name);
+  const byNeed = [...idle.filter(isNeeded), ...idle.filter((name) => !isNeeded(name))];
+  const surplus = new Set(byNeed.slice(KEPT_REVISIONS));
+  return revisions.map(({ name }) => name).filter((name) => name === target?.name || !surplus.has(name));
 }
 
 /** A revision's headless Service goes with it. */

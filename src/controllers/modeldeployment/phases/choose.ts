@@ -13,6 +13,8 @@ import { CONFIG_VARIABLE, serverPodTemplate, servingConfig, variableText } from 
 import { snapshotOf } from '../snapshot.ts';
 import type { Phase, PhaseContext } from './phase.ts';
 
+const UNDER_WAY_MS = 10_000;
+
 /** Decides which revision is to have the traffic, and how far that goes now; writes nothing. */
 export const choose: Phase = async (scope, context) => {
   const { object, owner, revisions, model } = scope;
@@ -35,6 +37,8 @@ export const choose: Phase = async (scope, context) => {
   const decision = advice === undefined ? asked : decide({ ...snapshot, advice });
   scope.decision = decision;
   if (decision.lookAgainAtMs !== undefined) lookAgain(scope, decision.lookAgainAtMs);
+  // Watches tell of changes; one that is late, as of kinds installed meanwhile, must not hold a rollout up for long.
+  if (decision.report.outcome === 'Progressing') lookAgain(scope, scope.nowMs + UNDER_WAY_MS);
 
   const pods = scope.pods.get(target.name) ?? [];
   const planned = decision.replicas.get(target.name) ?? 0;

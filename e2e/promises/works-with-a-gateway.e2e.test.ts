@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { inferByGrpc } from '../client/grpc.ts';
 import { inferRows, predictions } from '../client/rest.ts';
+import { waitFor } from '../cluster/wait.ts';
 import {
   kubeconfigPath,
   kubectl,
@@ -121,6 +122,14 @@ describe.skipIf(isElsewhere)('a gateway of the cluster, which is Traefik here', 
     await startModelStore(namespace);
     await kubectl().apply(modelDeployment(namespace, NAME, { replicas: 2, rollout, traffic }));
     await untilReady(namespace, NAME);
+    // The control plane has taken the routes; its proxy follows within moments.
+    const asked = async () => {
+      await answeredBy(url);
+      await inferByGrpc(`127.0.0.1:${proxy.ports.grpc}`, NAME, row);
+      return true as const;
+    };
+    await waitFor('an answer by the gateway', asked, { timeoutMs: 30_000 });
+    await until(namespace, NAME, ({ status }) => status.address.external !== undefined);
   }, WITH_BUILD_MS);
   afterAll(async () => {
     await kubectl().run(['delete', '--ignore-not-found', '--timeout=60s', '-f', crds]);

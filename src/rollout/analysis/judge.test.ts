@@ -286,6 +286,22 @@ describe('latencies that change for both together', () => {
     return { ...all, latency: { buckets, sumSeconds: 0 } };
   };
 
+  test('hide no canary that is slower than stable ever is', () => {
+    let state = beginAnalysis('Split', 0);
+    for (let k = 1; k <= 64; k += 1) {
+      const stable = slowed(400, k % 16 < 8 ? 0.2 : 0.6);
+      state = observe(state, {
+        endMs: k,
+        durationMs: 1_000,
+        unread: 0,
+        canary: counts({ requests: 100, bucket: 16 }),
+        stable,
+      });
+    }
+    const p50: Measure = { kind: 'Latency', quantile: 0.5, allowed: { absolute: 0.002 } };
+    expect(judge(state, policyOf({ p50 })).verdict).toBe('Unhealthy');
+  });
+
   test('leave no wide margin open, as they leave no narrow one', () => {
     let state = beginAnalysis('Split', 0);
     for (let k = 1; k <= 64; k += 1) {

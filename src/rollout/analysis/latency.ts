@@ -1,6 +1,7 @@
 import { LATENCY_BOUNDS_SECONDS } from '../../api/counts.ts';
 import { differenceDesignEffect, rateDesignEffect } from '../../stats/design-effect.ts';
 import { type Histogram, quantile, total } from '../../stats/histogram.ts';
+import type { Thresholds } from '../../stats/proportion.ts';
 import { comparedQuantileBounds, quantileBounds, sharesAbove } from '../../stats/quantile-bounds.ts';
 import { type Claim, comparedSize, thresholdsOf, within } from './claim.ts';
 import type { Allowed, AnalysisPolicy } from './policy.ts';
@@ -35,15 +36,25 @@ export function latencyIncrease(state: AnalysisState, policy: AnalysisPolicy, sh
   const stable = pooled(blocks.map((block) => block.stable));
   const [ofCanary, ofStable] = [quantile(canary, share), quantile(stable, share)];
   const limit = 'relative' in allowed ? allowed.relative * ofStable : allowed.absolute;
-  // At one threshold for both, what slows both down together cancels out; beyond the limit it errs on the safe side.
-  const effect = differenceDesignEffect(
-    blocks.map((block) => ({
-      canary: sharesAbove(block.canary, ofStable),
-      stable: sharesAbove(block.stable, ofStable),
-    })),
-  );
+  // Two estimates of what bursts do, either of which errs on the safe side: at stable's quantile for both, where what slows
+  // both down together cancels out; and between what is measured and what is allowed, which at the limit is where the
+  // quantiles lie, and far from it is where nothing that moves a quantile a little matters.
+  const between = (ofCanary + ofStable + limit) / 2;
   const size = comparedSize(total(canary.counts), total(stable.counts));
-  const bounds = comparedQuantileBounds(canary, stable, share, thresholdsOf(policy, size, effect, 'Above'));
+  const [together, apart] = [[ofStable, ofStable] as const, [between, Math.max(0, between - limit)] as const].map(
+    ([canaryAt, stableAt]) => {
+      const shares = blocks.map((block) => ({
+        canary: sharesAbove(block.canary, canaryAt),
+        stable: sharesAbove(block.stable, stableAt),
+      }));
+      return thresholdsOf(policy, size, differenceDesignEffect(shares), 'Above');
+    },
+  ) as [Thresholds, Thresholds];
+  const thresholds = {
+    lower: Math.min(together.lower, apart.lower),
+    upper: Math.min(together.upper, apart.upper),
+  };
+  const bounds = comparedQuantileBounds(canary, stable, share, thresholds);
   const lower = bounds.lower - ofStable;
   const upper = bounds.upper - ofStable;
   const brief = `${named(share)} ${quantity(ofCanary, 'Seconds')} against ${quantity(ofStable, 'Seconds')}`;

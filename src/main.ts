@@ -23,6 +23,16 @@ const roles: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   record: () => import('./cli/analyse/record-command.ts'),
 };
 
+/**
+ * As process 1 of a container nothing ends on SIGTERM by itself: a pod that is deleted while it starts would last for its
+ * whole grace period. Until a role has its own way to stop, this one does.
+ */
+const endAtOnce = () => process.exit(143);
+process.on('SIGTERM', endAtOnce);
+process.on('newListener', (event) => {
+  if (event === 'SIGTERM') process.off('SIGTERM', endAtOnce);
+});
+
 const program = new Command('fairlead').description('Runs machine-learning models in production on Kubernetes');
 const asked = process.argv[2];
 for (const [name, load] of Object.entries(roles)) {

@@ -7,6 +7,7 @@ import {
   podsOf,
   startModelStore,
   storeUri,
+  until,
   untilReady,
   useNamespace,
 } from '../environment.ts';
@@ -79,7 +80,7 @@ describe('a ModelDeployment serves real predictions', () => {
 
   it('scales by kubectl scale, and status follows', async () => {
     await kubectl().run(['scale', 'md', NAME, '-n', namespace, '--replicas=3']);
-    await untilReady(namespace, NAME);
+    await until(namespace, NAME, ({ status }) => status.phase === 'Ready' && status.readyReplicas === 3);
     const pods = (await podsOf(namespace, NAME)).filter((pod) => pod.metadata.deletionTimestamp === undefined);
     expect(pods).toHaveLength(3);
   });
@@ -96,7 +97,8 @@ describe('a ModelDeployment serves real predictions', () => {
         namespace,
         '-l',
         `fairlead.dev/model-deployment=${NAME}`,
-        '--timeout=60s',
+        // A pod that is told to end while its process starts lasts for its grace period of 60 s.
+        '--timeout=90s',
       ]);
     }
   });

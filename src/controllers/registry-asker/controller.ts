@@ -1,7 +1,7 @@
 import { REGISTRY_NAME } from '../../api/names.ts';
 import { DONE, type Result } from '../../runtime/outcome.ts';
 import type { CacheReader, ControllerDefinition, ReconcileContext } from '../../runtime/reconcile-context.ts';
-import { type KubeObject, type ObjectKey, type OwnerReference, objectKey } from '../../runtime/types.ts';
+import { type KubeObject, type OwnerReference, objectKey } from '../../runtime/types.ts';
 import { MODEL_DEPLOYMENTS, type ModelDeployment, mapped, watchModelDeployments } from '../kinds.ts';
 import {
   watchConfigMaps,
@@ -9,6 +9,7 @@ import {
   watchRoleBindings,
   watchServiceAccounts,
 } from '../modeldeployment/caching.ts';
+import { representativeOf, sharedReference } from '../namespaces.ts';
 import { CONFIG_MAPS, type ConfigMap, DEPLOYMENTS, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
 import { ASKER_LABEL, type Asker, answerKey, askersOf, asksOutside, failureKey } from './asker.ts';
 import {
@@ -19,10 +20,7 @@ import {
   type RegistrySettings,
 } from './desired.ts';
 
-/**
- * Keeps in each namespace what asks outside registries there. As the runtime knows objects and not namespaces, one
- * ModelDeployment stands for its namespace: the first by name.
- */
+/** Keeps in each namespace what asks outside registries there. */
 export function registryAskerController(settings: RegistrySettings): ControllerDefinition<ModelDeployment> {
   const representative = (object: KubeObject, cache: CacheReader) =>
     representativeOf(cache, object.metadata.namespace ?? '');
@@ -45,15 +43,6 @@ export function registryAskerController(settings: RegistrySettings): ControllerD
 
 function isOfAskers({ metadata }: KubeObject): boolean {
   return metadata.name === REGISTRY_NAME || metadata.labels?.[ASKER_LABEL] !== undefined;
-}
-
-function representativeOf(cache: CacheReader, namespace: string): readonly ObjectKey[] {
-  const names = cache.list(MODEL_DEPLOYMENTS, namespace).map(({ metadata }) => metadata.name);
-  const first = names.reduce<string | undefined>(
-    (least, name) => (least === undefined || name < least ? name : least),
-    undefined,
-  );
-  return first === undefined ? [] : [objectKey({ namespace, name: first })];
 }
 
 async function reconcile(
@@ -119,11 +108,6 @@ async function forgetAnswers(
   const stale = Object.keys(data ?? {}).filter((key) => !wanted.has(key));
   if (stale.length === 0) return;
   await client.mergePatch(CONFIG_MAPS, metadata, { data: Object.fromEntries(stale.map((key) => [key, null])) });
-}
-
-/** Owned by each without being controlled by any: the garbage collector keeps it until the last of them is gone. */
-function sharedReference({ apiVersion, kind, metadata }: ModelDeployment): OwnerReference {
-  return { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '' };
 }
 
 function byName(a: OwnerReference, b: OwnerReference): number {

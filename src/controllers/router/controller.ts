@@ -2,8 +2,8 @@ import { ROUTER_NAME } from '../../api/names.ts';
 import type { DesiredObject } from '../../runtime/apply.ts';
 import { DONE, type Result } from '../../runtime/outcome.ts';
 import type { CacheReader, ControllerDefinition, ReconcileContext } from '../../runtime/reconcile-context.ts';
-import { type KubeObject, type ObjectKey, type OwnerReference, objectKey, type Resource } from '../../runtime/types.ts';
-import { MODEL_DEPLOYMENTS, type ModelDeployment, mapped, watchModelDeployments } from '../kinds.ts';
+import { type KubeObject, type OwnerReference, objectKey, type Resource } from '../../runtime/types.ts';
+import { type ModelDeployment, mapped, watchModelDeployments } from '../kinds.ts';
 import {
   watchAutoscalers,
   watchConfigMaps,
@@ -12,6 +12,7 @@ import {
   watchRoleBindings,
   watchServiceAccounts,
 } from '../modeldeployment/caching.ts';
+import { representativeOf, sharedReference } from '../namespaces.ts';
 import { AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
 import {
   desiredRouterAccount,
@@ -23,10 +24,7 @@ import {
 } from './desired.ts';
 import { usersOf } from './users.ts';
 
-/**
- * Keeps the routers of each namespace for as long as a ModelDeployment there needs them. The runtime knows objects and
- * not namespaces, so one ModelDeployment stands for its namespace: the first by name.
- */
+/** Keeps the routers of each namespace for as long as a ModelDeployment there needs them. */
 export function routerController(settings: RouterSettings): ControllerDefinition<ModelDeployment> {
   const isRouters = ({ metadata }: KubeObject) => metadata.name === ROUTER_NAME;
   const representative = (object: KubeObject, cache: CacheReader) =>
@@ -49,15 +47,6 @@ export function routerController(settings: RouterSettings): ControllerDefinition
     ],
     reconcile: (object, context) => reconcile(object, context, settings),
   };
-}
-
-function representativeOf(cache: CacheReader, namespace: string): readonly ObjectKey[] {
-  const names = cache.list(MODEL_DEPLOYMENTS, namespace).map(({ metadata }) => metadata.name);
-  const first = names.reduce<string | undefined>(
-    (least, name) => (least === undefined || name < least ? name : least),
-    undefined,
-  );
-  return first === undefined ? [] : [objectKey({ namespace, name: first })];
 }
 
 async function reconcile(
@@ -87,9 +76,4 @@ async function remove(namespace: string, { cache, client }: ReconcileContext): P
   if (deployment === undefined || deployment.metadata.deletionTimestamp !== undefined) return DONE;
   await client.delete(DEPLOYMENTS, deployment.metadata, { uid: deployment.metadata.uid });
   return DONE;
-}
-
-/** Owned by each without being controlled by any: the garbage collector keeps it until the last of them is gone. */
-function sharedReference({ apiVersion, kind, metadata }: ModelDeployment): OwnerReference {
-  return { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '' };
 }

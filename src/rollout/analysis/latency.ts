@@ -1,7 +1,6 @@
 import { LATENCY_BOUNDS_SECONDS } from '../../api/counts.ts';
 import { differenceDesignEffect, rateDesignEffect } from '../../stats/design-effect.ts';
 import { type Histogram, quantile, total } from '../../stats/histogram.ts';
-import type { Thresholds } from '../../stats/proportion.ts';
 import { comparedQuantileBounds, quantileBounds, sharesAbove } from '../../stats/quantile-bounds.ts';
 import { type Claim, comparedSize, thresholdsOf, within } from './claim.ts';
 import type { Allowed, AnalysisPolicy } from './policy.ts';
@@ -41,15 +40,15 @@ export function latencyIncrease(state: AnalysisState, policy: AnalysisPolicy, sh
   // quantiles lie, and far from it is where nothing that moves a quantile a little matters.
   const between = (ofCanary + ofStable + limit) / 2;
   const size = comparedSize(total(canary.counts), total(stable.counts));
-  const [together, apart] = [[ofStable, ofStable] as const, [between, Math.max(0, between - limit)] as const].map(
-    ([canaryAt, stableAt]) => {
-      const shares = blocks.map((block) => ({
-        canary: sharesAbove(block.canary, canaryAt),
-        stable: sharesAbove(block.stable, stableAt),
-      }));
-      return thresholdsOf(policy, size, differenceDesignEffect(shares), 'Above');
-    },
-  ) as [Thresholds, Thresholds];
+  const thresholdsAt = (canaryAt: number, stableAt: number) => {
+    const shares = blocks.map((block) => ({
+      canary: sharesAbove(block.canary, canaryAt),
+      stable: sharesAbove(block.stable, stableAt),
+    }));
+    return thresholdsOf(policy, size, differenceDesignEffect(shares), 'Above');
+  };
+  const together = thresholdsAt(ofStable, ofStable);
+  const apart = thresholdsAt(between, Math.max(0, between - limit));
   const thresholds = {
     lower: Math.min(together.lower, apart.lower),
     upper: Math.min(together.upper, apart.upper),

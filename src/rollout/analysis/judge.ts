@@ -63,11 +63,10 @@ function tooLittle(state: AnalysisState, policy: AnalysisPolicy): string | undef
   );
 }
 
-function judgeCounted(
-  metric: Metric,
-  state: AnalysisState,
-  policy: AnalysisPolicy,
-): MetricVerdict & { brief?: string } {
+/** With the clauses that the message of the whole is made of. */
+type WordedVerdict = MetricVerdict & { readonly brief?: string; readonly reason?: string };
+
+function judgeCounted(metric: Metric, state: AnalysisState, policy: AnalysisPolicy): WordedVerdict {
   const { name, dryRun, consecutiveErrorLimit } = metric;
   const base = { name, dryRun, unit: 'None' as const, isHardLimit: false };
   if (state.consecutiveFailures > consecutiveErrorLimit) {
@@ -93,6 +92,7 @@ function judgeCounted(
     isHardLimit: shown.isHardLimit,
     message: missing === undefined ? reason : `${missing}; ${reason}`,
     brief,
+    reason,
   };
 }
 
@@ -104,10 +104,11 @@ const ANSWERS: Readonly<Record<Traffic, string>> = { Split: 'requests', Mirror: 
  * and is never called Healthy before.
  */
 export function judge(state: AnalysisState, policy: AnalysisPolicy): Verdict {
-  const judged = policy.metrics.map((metric) =>
-    metric.measure.kind === 'Query'
-      ? judgeQuery(metric, metric.measure, state.queries[metric.name])
-      : judgeCounted(metric, state, policy),
+  const judged = policy.metrics.map(
+    (metric): WordedVerdict =>
+      metric.measure.kind === 'Query'
+        ? judgeQuery(metric, metric.measure, state.queries[metric.name])
+        : judgeCounted(metric, state, policy),
   );
   const deciding = judged.filter(({ dryRun }) => !dryRun);
   const verdict = worst(deciding.map((metric) => metric.verdict));
@@ -117,14 +118,14 @@ export function judge(state: AnalysisState, policy: AnalysisPolicy): Verdict {
   const isTooEarly = verdict === 'InsufficientData' && tooLittle(state, policy) !== undefined;
   const parts = judged.map((metric) => {
     const isReason = metric.verdict === verdict && verdict !== 'Healthy' && !isTooEarly;
-    const text = isReason || !('brief' in metric) || metric.brief === undefined ? metric.message : metric.brief;
+    const text = (isReason ? metric.reason : metric.brief) ?? metric.message;
     return `${metric.dryRun ? '(dry run) ' : ''}${text}`;
   });
   const idle = state.lastIdle ? ['no requests in the last interval'] : [];
   return {
     verdict,
     requests,
-    metrics: judged.map(({ brief: _, ...metric }: MetricVerdict & { brief?: string }) => metric),
+    metrics: judged.map(({ brief: _brief, reason: _reason, ...metric }) => metric),
     message: [`${[counted, ...idle].join(', ')}`, [...new Set(parts)].join(', ')]
       .filter((part) => part !== '')
       .join('; '),

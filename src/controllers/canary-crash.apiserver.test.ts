@@ -1,7 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { findCondition } from '../runtime/conditions.ts';
@@ -9,11 +7,11 @@ import { eventually } from '../runtime/testing/cluster.ts';
 import { MODEL_DEPLOYMENTS, type ModelDeployment } from './kinds.ts';
 import { DEPLOYMENTS, EVENTS } from './resources.ts';
 import { ApiGateway } from './testing/api-gateway.ts';
+import { kill, startOperatorProcess } from './testing/operator-process.ts';
 import { PlayedCluster } from './testing/played-cluster.ts';
 import { model, NAME } from './testing/tenant.ts';
 
 const kubeconfig = inject('kubeconfig');
-const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 /** More than the writes of one rollout, each of which ends a process. */
 const MOST_KILLS = 80;
 
@@ -37,20 +35,7 @@ afterEach(async () => {
   await cluster.stop();
 });
 
-function startOperator(): ChildProcess {
-  const flags = ['--kubeconfig', gateway.kubeconfigPath, '--namespaces', cluster.namespace, '--no-leader-elect'];
-  const ports = ['--health-port', '0', '--metrics-port', '0'];
-  const images = ['--server-image', 'example.com/fairlead:1', '--log-level', 'error'];
-  return spawn(process.execPath, [main, 'operator', ...flags, ...ports, ...images], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-}
-
-async function kill(process: ChildProcess): Promise<void> {
-  const ended = once(process, 'exit');
-  process.kill('SIGKILL');
-  await ended;
-}
+const startOperator = () => startOperatorProcess(gateway.kubeconfigPath, cluster.namespace);
 
 const read = () => cluster.get(MODEL_DEPLOYMENTS, NAME);
 const serves = (digit: string, object: ModelDeployment | undefined) =>

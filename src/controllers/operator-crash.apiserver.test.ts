@@ -1,6 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
+import type { ChildProcess } from 'node:child_process';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { findCondition } from '../runtime/conditions.ts';
@@ -16,6 +14,7 @@ import {
   SERVICES,
 } from './resources.ts';
 import { ApiGateway, type CutOff } from './testing/api-gateway.ts';
+import { kill, startOperatorProcess } from './testing/operator-process.ts';
 import { PlayedCluster } from './testing/played-cluster.ts';
 
 const kubeconfig = inject('kubeconfig');
@@ -26,7 +25,6 @@ const KILLS = ROUNDS.length * KILLS_A_ROUND;
 /** Fewer in all than the writes that a round needs, so that every kill comes before the work is done. */
 const MOST_WRITES = 60;
 const SEED = 20_260_101;
-const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 let cluster: PlayedCluster;
 let gateway: ApiGateway;
@@ -51,20 +49,7 @@ afterEach(async () => {
   await cluster.stop();
 });
 
-function startOperator(): ChildProcess {
-  const flags = ['--kubeconfig', gateway.kubeconfigPath, '--namespaces', cluster.namespace, '--no-leader-elect'];
-  const ports = ['--health-port', '0', '--metrics-port', '0'];
-  const images = ['--server-image', 'example.com/fairlead:1', '--log-level', 'error'];
-  return spawn(process.execPath, [main, 'operator', ...flags, ...ports, ...images], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-  });
-}
-
-async function kill(process: ChildProcess): Promise<void> {
-  const ended = once(process, 'exit');
-  process.kill('SIGKILL');
-  await ended;
-}
+const startOperator = () => startOperatorProcess(gateway.kubeconfigPath, cluster.namespace);
 
 const name = (index: number) => `md-${index}`;
 

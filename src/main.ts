@@ -30,7 +30,8 @@ const roles: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
 const endAtOnce = () => process.exit(143);
 process.on('SIGTERM', endAtOnce);
 process.on('newListener', (event) => {
-  if (event === 'SIGTERM') process.off('SIGTERM', endAtOnce);
+  // Not before the other listens: without any listener Node leaves the signal to its default, and does not take it up again.
+  if (event === 'SIGTERM') queueMicrotask(() => process.off('SIGTERM', endAtOnce));
 });
 
 const program = new Command('fairlead').description('Runs machine-learning models in production on Kubernetes');

@@ -41,8 +41,9 @@ function run(flags: readonly string[], env: Record<string, string> = {}) {
       const found = lines.find((line) => message.test(line.message));
       if (found !== undefined) return found;
       await Promise.race([new Promise<void>((resolve) => waiting.push(resolve)), exited]);
-      if (child.exitCode !== null && !lines.some((line) => message.test(line.message))) {
-        throw new Error(`the server ended with ${child.exitCode}: ${JSON.stringify(lines)}`);
+      const ended = child.exitCode ?? child.signalCode;
+      if (ended !== null && !lines.some((line) => message.test(line.message))) {
+        throw new Error(`the server ended with ${ended}: ${JSON.stringify(lines)}`);
       }
     }
   };

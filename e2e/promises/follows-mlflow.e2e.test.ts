@@ -34,7 +34,7 @@ describe.skipIf(!isReachable)('an alias in MLflow', () => {
     const second = await until(
       namespace,
       'cancer',
-      (object) => object.status.model.version === '2' && condition(object, 'Ready')?.status === 'True',
+      (object) => object.status.model?.version === '2' && condition(object, 'Ready')?.status === 'True',
     );
     expect(second.metadata.generation).toBe(first.metadata.generation);
     expect(second.status.model.sha256).not.toBe(first.status.model.sha256);

@@ -78,7 +78,7 @@ describe('a canary under load', () => {
     expect(weights.filter((weight) => weight > 0)).toEqual(
       [25, 50, 100].slice(0, weights.filter((weight) => weight > 0).length),
     );
-    expect(summary, JSON.stringify(summary)).toMatchObject({ failed: 0, failures: {} });
+    expect(summary.failures).toEqual({});
     expect(summary.ok).toBeGreaterThan(500);
   });
 
@@ -114,7 +114,7 @@ describe('a canary under load', () => {
     );
     await act('undo', green);
     await until(namespace, NAME, ({ status }) => status.phase === 'RolledBack', ROLLOUT_MS);
-    expect(await load.stop()).toMatchObject({ failed: 0, failures: {} });
+    expect((await load.stop()).failures).toEqual({});
   });
 
   it('compares a shadow with what serves, and lets users notice nothing of it', async () => {
@@ -132,7 +132,7 @@ describe('a canary under load', () => {
     expect(shadow.status.canary.weight).toBe(0);
     expect(shadow.status.rollout.metrics[0]).toMatchObject({ name: 'agreement' });
     const summary = await load.stop();
-    expect(summary).toMatchObject({ failed: 0, failures: {} });
+    expect(summary.failures).toEqual({});
   });
 
   /** As `kubectl annotate` does it: in one's own name, or the API server refuses it. */

@@ -36,7 +36,7 @@ describe('changes under load', () => {
     const old = `fairlead.dev/revision=${before.status.stable.revision}`;
     await kubectl().run(['wait', '--for=delete', 'pod', '-n', namespace, '-l', old, '--timeout=90s']);
     const summary = await load.stop();
-    expect(summary).toMatchObject({ failed: 0, failures: {} });
+    expect(summary.failures).toEqual({});
     expect(summary.ok).toBeGreaterThan(100);
   });
 
@@ -48,7 +48,7 @@ describe('changes under load', () => {
     expect(broken.status.stable.ready).toBe(2);
     await kubectl().patch('md', namespace, NAME, { spec: { model: { sha256: null } } });
     await untilReady(namespace, NAME);
-    expect(await load.stop()).toMatchObject({ failed: 0, failures: {} });
+    expect((await load.stop()).failures).toEqual({});
   });
 
   it('loses at most what was on the sockets of a pod that is killed', async () => {

@@ -104,7 +104,9 @@ describe('a rollout on scarce GPUs', () => {
       await kubectl().apply(onGpus(namespace, 'model', product, { replicas: 3, rollout: rolling }));
       await untilReady(namespace, 'model');
       const seen = await rollOut(namespace, 'model', 2);
-      expect(seen).toEqual({ leastReady: 3, mostReplicas: 4, shortfalls: [] });
+      expect(seen).toMatchObject({ leastReady: 3, mostReplicas: 4 });
+      // That old pods are still ending, or that the scheduler has not yet heard of their end, may be said for a moment.
+      expect(texts(seen)).not.toMatch(/left Pending|give way/);
     });
 
     it('brings two rollouts that want it to their ends, and neither loses the pod that serves', async () => {

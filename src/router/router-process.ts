@@ -5,6 +5,7 @@ import { describeError } from '../runtime/outcome.ts';
 import { ProbeServer } from '../runtime/probe-server.ts';
 import { systemClock as routerClock } from '../serving/batching/batcher.ts';
 import { RevisionCounters } from '../serving/counts/revision-counters.ts';
+import { PART_BEFORE_CLOSING } from '../serving/readiness.ts';
 import { GrpcRelay } from '../serving/router/grpc/grpc-relay.ts';
 import { GrpcUpstreams } from '../serving/router/grpc/grpc-upstreams.ts';
 import { HttpPort } from '../serving/router/http-port.ts';
@@ -119,7 +120,9 @@ export class RouterProcess {
     const { clock, logger, drainDelayMs } = this.#options;
     logger.info('stopping: not ready any more, still serving', { drainDelayMs });
     this.#isStopping = true;
-    await sleep(clock, drainDelayMs, hurry);
+    await sleep(clock, drainDelayMs * PART_BEFORE_CLOSING, hurry);
+    this.#table.askToClose();
+    await sleep(clock, drainDelayMs * (1 - PART_BEFORE_CLOSING), hurry);
     await Promise.race([this.#table.close(), aborted(hurry)]);
     const isComplete = !hurry.aborted;
     this.#table.kill();

@@ -179,6 +179,30 @@ test('a stop under load loses no request and closes the session last', async () 
   expect(outcomes.answered).toBeGreaterThan(8);
 });
 
+test('a stop asks clients to connect anew once endpoints have had time to follow, while it still serves', async () => {
+  const seen: [number, string | string[] | undefined][] = [];
+  let ask = async (_ms: number) => {};
+  const { server, ports } = await start(
+    async () => new FakeSession(),
+    { drainDelayMs: 5_000 },
+    (ms) => ask(ms),
+  );
+  await server.load();
+  const dispatcher = new Agent({ connections: 1 });
+  ask = async (ms) => {
+    const answer = await request(`http://127.0.0.1:${ports.http}/v2/health/live`, { dispatcher }).catch(
+      () => undefined,
+    );
+    await answer?.body.dump();
+    if (seen.length < 2) seen.push([ms, answer?.headers.connection]);
+  };
+  expect(await server.stop(never)).toBe(true);
+  expect(seen).toEqual([
+    [2_000, 'keep-alive'],
+    [3_000, 'close'],
+  ]);
+});
+
 test('a stop waits for the request that is running, and not beyond the limit', async () => {
   const running = Promise.withResolvers<void>();
   let slow = false;

@@ -12,7 +12,7 @@ import { createMetricsServer } from './http/metrics-http-server.ts';
 import { preparePredictor } from './load-predictor.ts';
 import { ModelSet } from './model-set.ts';
 import type { PredictionLog } from './prediction-log.ts';
-import { Readiness } from './readiness.ts';
+import { PART_BEFORE_CLOSING, Readiness } from './readiness.ts';
 import type { ServerOptions } from './server-options.ts';
 import type { SessionLike } from './session.ts';
 
@@ -108,8 +108,9 @@ export class InferenceServer {
     const { drainDelayMs } = this.#options;
     logger.info('stopping: not ready any more, still serving', { drainDelayMs });
     this.#readiness.phase = 'draining';
-    await delay(drainDelayMs, hurry);
+    await delay(drainDelayMs * PART_BEFORE_CLOSING, hurry);
     this.#readiness.phase = 'closing';
+    await delay(drainDelayMs * (1 - PART_BEFORE_CLOSING), hurry);
     const grpcStopped = this.#grpc.stop();
     await this.#lingerHttp(hurry);
     const httpStopped = closed(this.#http.server);

@@ -30,6 +30,10 @@ export class HttpPort implements PortListener {
     return (this.#server.address() as AddressInfo).port;
   }
 
+  askToClose(): void {
+    this.#relay.askToClose();
+  }
+
   async close(): Promise<void> {
     await Promise.all([
       this.#relay.drain(),

@@ -11,6 +11,8 @@ import type { Choice, RequestFields, RequestRouter, RouterClock, Target, Unrouta
 export interface PortListener {
   /** Resolves to the port. @throws Error when it is taken. */
   listen(host: string, port: number): Promise<number>;
+  /** Where an answer can say so: each asks its client to connect anew from now on. New connections are still taken. */
+  askToClose?(): void;
   /** Takes no new connections, asks clients to go elsewhere, and resolves once every request is answered. */
   close(): Promise<void>;
   /** Ends every connection now. */
@@ -181,6 +183,12 @@ export class RouteTable {
       const target = targets.get(revision);
       if (backend !== undefined && target !== undefined) this.#fill(target.pool, backend);
     }
+  }
+
+  /** Asks clients to connect anew, while new connections are still taken. */
+  askToClose(): void {
+    for (const { ports } of this.#applied.values())
+      for (const { listener } of Object.values(ports)) listener.askToClose?.();
   }
 
   /** Closes every port; resolves once every request is answered. */

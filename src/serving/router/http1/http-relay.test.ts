@@ -33,6 +33,19 @@ describe('requests and answers', () => {
     ]);
   });
 
+  it('that is asked to close ends each connection with an answer, and takes new ones meanwhile', async () => {
+    const pod = await net.httpPod((_request, response) => response.end('ok'));
+    const { port, relay } = await net.relay(choiceOf(targetOf([pod])));
+    const asked = async () => {
+      const answer = await undiciRequest(`http://127.0.0.1:${port}/`);
+      return [await answer.body.text(), answer.headers.connection];
+    };
+    expect(await asked()).toEqual(['ok', undefined]);
+    relay.askToClose();
+    expect(await asked()).toEqual(['ok', 'close']);
+    expect(await asked()).toEqual(['ok', 'close']);
+  });
+
   it('works between node:http and undici', async () => {
     const pod = await net.httpPod((request, response) => {
       const chunks: Buffer[] = [];

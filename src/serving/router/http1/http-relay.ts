@@ -48,12 +48,17 @@ export class HttpRelay {
     this.#connections.add(new ClientConnection(socket, this.#surroundings, this.#closed));
   }
 
+  /** Each connection ends with its next answer from now on. */
+  askToClose(): void {
+    this.#surroundings.isDraining = true;
+  }
+
   /**
    * Ends every connection with its next answer, and idle ones after a moment. Connections may still be accepted; each gets
    * one answer. Resolves when none is left; `kill` ends those that do not end.
    */
   drain(): Promise<void> {
-    this.#surroundings.isDraining = true;
+    this.askToClose();
     this.#surroundings.clock.afterDelay(DRAIN_LINGER_MS, () => {
       for (const connection of this.#connections) if (connection.isIdle) connection.destroy();
     });

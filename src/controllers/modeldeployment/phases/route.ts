@@ -3,8 +3,7 @@ import { objectKey } from '../../../runtime/types.ts';
 import { CONFIG_MAPS, SERVICES } from '../../resources.ts';
 import { acknowledgementOf, gatewayAcknowledgement } from '../routing/acknowledgement.ts';
 import { nextLead } from '../routing/lead.ts';
-import type { OtherRoute } from '../routing/ports.ts';
-import { desiredRoute, gatewayRouteName, numbered, routeContent, routeIn, routeName } from '../routing/route.ts';
+import { desiredRoute, gatewayRouteName, numbered, otherRoutes, routeContent, routeName } from '../routing/route.ts';
 import { lookAgain, type Scope } from '../scope.ts';
 import { desiredService, type ServiceLead } from '../services.ts';
 import { expose } from './expose.ts';
@@ -31,7 +30,10 @@ async function writeRoute(scope: Scope, context: PhaseContext, splitter: 'Router
   const decided = scope.decision?.route;
   if (decided === undefined) return;
   const { routers, route: standing } = routing;
-  const restPort = context.ports.restPortOf(owner, standing?.ports.http, otherRoutes(scope, context));
+  const own = context.cache.get(CONFIG_MAPS, objectKey({ namespace: owner.namespace, name: routeName(owner.name) }));
+  const createdAt = own?.metadata.creationTimestamp ?? object.metadata.creationTimestamp ?? '';
+  const others = otherRoutes(context.cache.list(CONFIG_MAPS, owner.namespace), owner, createdAt);
+  const restPort = context.ports.restPortOf(owner, standing?.ports.http, others);
   const reported = Math.max(0, ...routers.map(({ applied }) => applied[owner.name] ?? 0));
   const written = numbered(routeContent(owner, object.spec, decided, restPort), standing, reported);
   const configMap = await context.apply(CONFIG_MAPS, desiredRoute(owner, written, decided.weights, splitter));
@@ -42,18 +44,6 @@ async function writeRoute(scope: Scope, context: PhaseContext, splitter: 'Router
       ? acknowledgementOf(routers, owner.name, written.generation)
       : gatewayAcknowledgement(scope.exposure.acknowledgement, written.generation);
   scope.routing = { ...routing, route: written, weights: decided.weights, acknowledgement };
-}
-
-function otherRoutes({ owner, object }: Scope, { cache }: PhaseContext): readonly OtherRoute[] {
-  const own = cache.get(CONFIG_MAPS, objectKey({ namespace: owner.namespace, name: routeName(owner.name) }));
-  const age = own?.metadata.creationTimestamp ?? object.metadata.creationTimestamp ?? '';
-  const before = (time: string, name: string) => time < age || (time === age && name < routeName(owner.name));
-  return cache.list(CONFIG_MAPS, owner.namespace).flatMap((configMap) => {
-    const { name, creationTimestamp = '' } = configMap.metadata;
-    const other = routeIn(configMap);
-    if (other === undefined || name === routeName(owner.name)) return [];
-    return [{ ports: other.ports, isOlder: before(creationTimestamp, name) }];
-  });
 }
 
 async function leadService(scope: Scope, context: PhaseContext): Promise<DesiredObject> {

@@ -12,12 +12,15 @@ import type { ConfigMap } from '../../resources.ts';
 import { childMetadata, type Owner } from '../children.ts';
 import { canonicalJson } from '../revision.ts';
 import { serverPorts } from '../services.ts';
+import type { OtherRoute } from './ports.ts';
 
 /** A route but for the number by which it is acknowledged. */
 export type RouteContent = Omit<Route, 'generation'>;
 
 /** Beside the route of an ensemble: JSON of the weights that its own revisions would have. */
 const WEIGHTS_KEY = 'weights.json';
+/** The label's value by which routers find their routes. */
+const READ_BY_ROUTERS = 'true';
 /** Largest difference of two numbers that agree, where `model.examples` say none. */
 const DEFAULT_TOLERANCE = 1e-6;
 
@@ -26,9 +29,9 @@ export function routeName(modelDeployment: string): string {
   return `${modelDeployment}-route`;
 }
 
-/** The ConfigMap that remembers what a Gateway was told; routers do not read it. */
+/** The ConfigMap that remembers what a Gateway was told; routers do not read it. No name of a ModelDeployment makes a route of it. */
 export function gatewayRouteName(modelDeployment: string): string {
-  return `${modelDeployment}-gateway-route`;
+  return `${modelDeployment}-gateway-split`;
 }
 
 /** @param restPort the even one of the pair of router ports */
@@ -144,7 +147,7 @@ export function desiredRoute(
   reader: 'Router' | 'GatewayAPI',
 ): DesiredObject {
   const [name, label] =
-    reader === 'Router' ? [routeName(owner.name), 'true'] : [gatewayRouteName(owner.name), 'gateway'];
+    reader === 'Router' ? [routeName(owner.name), READ_BY_ROUTERS] : [gatewayRouteName(owner.name), 'gateway'];
   return {
     metadata: childMetadata(owner, name, { [LABELS.route]: label }),
     data: {
@@ -152,6 +155,22 @@ export function desiredRoute(
       ...(route.ensemble && { [WEIGHTS_KEY]: JSON.stringify(Object.fromEntries(weights)) }),
     },
   };
+}
+
+/**
+ * What routers of the namespace are told beside the route of `owner`, in terms of ports. What Gateways were told holds none.
+ * @param configMaps of the namespace
+ * @param createdAt when the owner's route was made, or else the owner itself, as Kubernetes says it
+ */
+export function otherRoutes(configMaps: readonly ConfigMap[], owner: Owner, createdAt: string): readonly OtherRoute[] {
+  const own = routeName(owner.name);
+  return configMaps.flatMap((configMap) => {
+    const { name, labels, creationTimestamp = '' } = configMap.metadata;
+    const route = labels?.[LABELS.route] === READ_BY_ROUTERS && name !== own ? routeIn(configMap) : undefined;
+    if (route === undefined) return [];
+    const isOlder = creationTimestamp < createdAt || (creationTimestamp === createdAt && name < own);
+    return [{ ports: route.ports, isOlder }];
+  });
 }
 
 /** By revision, as they were decided. */

@@ -1,6 +1,7 @@
 import type { RequestFields } from '../types.ts';
 import { AUTHORITY, CLASS, CR, LF, SLASH, SPACE, startsWithFolded, TARGET, TOKEN } from './characters.ts';
-import { FieldLines, hex, INCOMPLETE, readLength } from './field-lines.ts';
+import { FieldLines, hex, INCOMPLETE } from './field-lines.ts';
+import { Framing } from './framing.ts';
 import { HttpError, malformed } from './http-error.ts';
 import type { OutBuffer } from './out-buffer.ts';
 
@@ -17,6 +18,7 @@ const ABSOLUTE = 'http://';
  */
 export class RequestHead implements RequestFields {
   readonly #fields = new FieldLines();
+  readonly #framing = new Framing(this.#fields);
   #bytes: Buffer = this.#fields.bytes;
   #start = 0;
   #methodEnd = 0;
@@ -30,14 +32,17 @@ export class RequestHead implements RequestFields {
   isHead = false;
   /** Bytes of the body; 0 without one, -1 where chunks tell. */
   bodyBytes = 0;
-  /** The client closes after this request, or cannot do otherwise. */
-  closes = false;
   expectsContinue = false;
   /** How long the client waits, in milliseconds; undefined where it does not say. */
   timeoutMs: number | undefined;
 
   get(name: string): string | undefined {
     return this.#fields.get(name);
+  }
+
+  /** The client closes after this request, or cannot do otherwise. */
+  get closes(): boolean {
+    return this.#framing.closes;
   }
 
   get method(): string {
@@ -164,13 +169,11 @@ export class RequestHead implements RequestFields {
   /** What the fields say of the message itself. */
   #understand(): void {
     const fields = this.#fields;
+    const framing = this.#framing;
     this.#hostField = -1;
-    this.bodyBytes = 0;
-    this.closes = this.isHttp10;
     this.expectsContinue = false;
     this.timeoutMs = undefined;
-    let lengthField = -1;
-    let codingField = -1;
+    framing.begin(this.isHttp10);
     for (let field = 0; field < fields.count; field++) {
       switch (fields.nameLength(field)) {
         case 2:
@@ -185,54 +188,29 @@ export class RequestHead implements RequestFields {
         case 6:
           if (fields.isNamed(field, 'expect')) this.#expect(field);
           break;
-        case 7:
-          if (fields.isNamed(field, 'trailer') || fields.isNamed(field, 'upgrade')) fields.drop(field);
-          break;
-        case 10:
-          if (fields.isNamed(field, 'connection')) {
-            fields.drop(field);
-            if (fields.dropConnectionOptions(field)) this.closes = true;
-          } else if (fields.isNamed(field, 'keep-alive')) {
-            fields.drop(field);
-          }
-          break;
         case 14:
-          if (!fields.isNamed(field, 'content-length')) {
-            if (fields.isDisguised(field, 'content-length')) throw malformed('Content-Length is written otherwise');
-            break;
-          }
-          if (lengthField !== -1) throw malformed('there are two Content-Length headers');
-          lengthField = field;
-          this.bodyBytes = readLength(fields, field);
-          break;
-        case 16:
-          if (fields.isNamed(field, 'proxy-connection')) fields.drop(field);
+          if (framing.take(field)) break;
+          if (fields.isDisguised(field, 'content-length')) throw malformed('Content-Length is written otherwise');
           break;
         case 17:
-          if (!fields.isNamed(field, 'transfer-encoding')) {
-            if (fields.isDisguised(field, 'transfer-encoding'))
-              throw malformed('Transfer-Encoding is written otherwise');
-            break;
-          }
-          if (codingField !== -1) throw malformed('there are two Transfer-Encoding headers');
-          codingField = field;
+          if (framing.take(field)) break;
+          if (fields.isDisguised(field, 'transfer-encoding')) throw malformed('Transfer-Encoding is written otherwise');
           break;
         case 19:
           if (fields.isNamed(field, TIMEOUT_HEADER)) this.#timeout(field);
           break;
+        default:
+          framing.take(field);
       }
     }
     if (this.#hostField === -1 && !this.isHttp10) throw malformed('there is no Host header');
     if (this.#authorityEnd !== 0 && this.#hostField !== -1) fields.drop(this.#hostField);
+    const isChunked = framing.isChunked();
+    this.bodyBytes = isChunked ? -1 : Math.max(0, framing.lengthBytes);
+    if (isChunked) fields.drop(framing.codingField);
     // Blanks around a length are lawful, and not every server takes them for nothing: it goes on without them.
-    this.#rewritesLength = lengthField !== -1 && !fields.isPlain(lengthField);
-    if (this.#rewritesLength) fields.drop(lengthField);
-    if (codingField === -1) return;
-    if (lengthField !== -1) throw malformed('there are both Content-Length and Transfer-Encoding');
-    if (this.isHttp10) throw malformed('HTTP/1.0 has no Transfer-Encoding');
-    if (!fields.valueIs(codingField, 'chunked')) throw malformed('Transfer-Encoding is not exactly "chunked"');
-    fields.drop(codingField);
-    this.bodyBytes = -1;
+    this.#rewritesLength = framing.lengthField !== -1 && !fields.isPlain(framing.lengthField);
+    if (this.#rewritesLength) fields.drop(framing.lengthField);
   }
 
   #checkHost(field: number): void {

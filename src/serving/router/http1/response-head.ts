@@ -1,5 +1,6 @@
 import { CLASS, CR, FIELD, LF, SPACE, startsWithFolded } from './characters.ts';
-import { FieldLines, INCOMPLETE, readLength } from './field-lines.ts';
+import { FieldLines, INCOMPLETE } from './field-lines.ts';
+import { Framing } from './framing.ts';
 import { malformed } from './http-error.ts';
 import type { OutBuffer } from './out-buffer.ts';
 
@@ -18,6 +19,7 @@ const STATUS_LINE_BYTES = 'HTTP/1.1 200'.length;
 /** The head of an answer: parsed as strictly as a request's. One instance reads one head after the other. */
 export class ResponseHead {
   readonly #fields = new FieldLines();
+  readonly #framing = new Framing(this.#fields);
   #bytes: Buffer = this.#fields.bytes;
   #start = 0;
   #statusEnd = 0;
@@ -25,8 +27,6 @@ export class ResponseHead {
   isHttp10 = false;
   /** Bytes of the body, BODY_BY_CHUNKS or BODY_BY_CLOSE; whoever knows the request sets 0 where it lets the answer have none. */
   bodyBytes = 0;
-  /** The server closes behind this answer. */
-  closes = false;
   /** How long the server keeps an idle connection, in seconds, where it says so. */
   keepAliveSeconds: number | undefined;
   /** No model has seen the request. */
@@ -34,6 +34,11 @@ export class ResponseHead {
 
   get(name: string): string | undefined {
     return this.#fields.get(name);
+  }
+
+  /** The server closes behind this answer. */
+  get closes(): boolean {
+    return this.#framing.closes;
   }
 
   /** Reads the head that begins at `at`: the offset of what follows it, or INCOMPLETE. @throws HttpError. */
@@ -77,59 +82,25 @@ export class ResponseHead {
 
   /** The same, for a client that gets the body as it is, without chunks, until the connection closes. */
   writeWithoutCoding(out: OutBuffer): void {
-    const fields = this.#fields;
-    for (let field = 0; field < fields.count; field++) {
-      if (fields.nameLength(field) === 17 && fields.isNamed(field, 'transfer-encoding')) fields.drop(field);
-    }
+    if (this.#framing.codingField !== -1) this.#fields.drop(this.#framing.codingField);
     this.write(out);
   }
 
   #understand(): void {
     const fields = this.#fields;
-    this.bodyBytes = BODY_BY_CLOSE;
-    this.closes = this.isHttp10;
+    const framing = this.#framing;
     this.keepAliveSeconds = undefined;
     this.isUnprocessed = false;
-    let lengthField = -1;
-    let codingField = -1;
+    framing.begin(this.isHttp10);
     for (let field = 0; field < fields.count; field++) {
-      switch (fields.nameLength(field)) {
-        case 7:
-          if (fields.isNamed(field, 'trailer') || fields.isNamed(field, 'upgrade')) fields.drop(field);
-          break;
-        case 10:
-          if (fields.isNamed(field, 'connection')) {
-            fields.drop(field);
-            if (fields.dropConnectionOptions(field)) this.closes = true;
-          } else if (fields.isNamed(field, 'keep-alive')) {
-            fields.drop(field);
-            this.#keepAlive(field);
-          }
-          break;
-        case 14:
-          if (!fields.isNamed(field, 'content-length')) break;
-          if (lengthField !== -1) throw malformed('it has two Content-Length headers');
-          lengthField = field;
-          this.bodyBytes = readLength(fields, field);
-          break;
-        case 16:
-          if (fields.isNamed(field, 'proxy-connection')) fields.drop(field);
-          break;
-        case 17:
-          if (!fields.isNamed(field, 'transfer-encoding')) break;
-          if (codingField !== -1) throw malformed('it has two Transfer-Encoding headers');
-          codingField = field;
-          break;
-        case 20:
-          if (fields.isNamed(field, UNPROCESSED_HEADER)) this.isUnprocessed = true;
-          break;
+      if (!framing.take(field)) {
+        if (fields.nameLength(field) === 20 && fields.isNamed(field, UNPROCESSED_HEADER)) this.isUnprocessed = true;
+      } else if (fields.nameLength(field) === 10 && fields.isNamed(field, 'keep-alive')) {
+        this.#keepAlive(field);
       }
     }
-    if (codingField === -1) return;
-    if (lengthField !== -1) throw malformed('it has both Content-Length and Transfer-Encoding');
-    if (this.isHttp10) throw malformed('HTTP/1.0 has no Transfer-Encoding');
-    if (!fields.valueIs(codingField, 'chunked')) throw malformed('its Transfer-Encoding is not exactly "chunked"');
-    this.bodyBytes = BODY_BY_CHUNKS;
+    if (framing.isChunked()) this.bodyBytes = BODY_BY_CHUNKS;
+    else this.bodyBytes = framing.lengthField === -1 ? BODY_BY_CLOSE : framing.lengthBytes;
   }
 
   /** `timeout=N`, first or only, as servers send it; without a regular expression, since most send it with every answer. */

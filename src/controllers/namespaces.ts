@@ -3,7 +3,7 @@
  * ModelDeployment stands for its namespace: the first by name.
  */
 import type { CacheReader } from '../runtime/reconcile-context.ts';
-import { type ObjectKey, type OwnerReference, objectKey } from '../runtime/types.ts';
+import { type KubeObject, type ObjectKey, type OwnerReference, objectKey } from '../runtime/types.ts';
 import { MODEL_DEPLOYMENTS, type ModelDeployment } from './kinds.ts';
 
 /** The key of the one that stands for the namespace; none where it has no ModelDeployment. */
@@ -14,6 +14,13 @@ export function representativeOf(cache: CacheReader, namespace: string): readonl
     undefined,
   );
   return first === undefined ? [] : [objectKey({ namespace, name: first })];
+}
+
+/** Maps an object that `concerns` its namespace to the one that stands for it. */
+export function toRepresentative(
+  concerns: (object: KubeObject) => boolean = () => true,
+): (object: KubeObject, cache: CacheReader) => readonly ObjectKey[] {
+  return (object, cache) => (concerns(object) ? representativeOf(cache, object.metadata.namespace ?? '') : []);
 }
 
 /** Owned by each without being controlled by any: the garbage collector keeps it until the last of them is gone. */

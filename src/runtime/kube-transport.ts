@@ -3,6 +3,7 @@ import type { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
 import { ApiError, ConnectionError, type StatusBody } from './api-error.ts';
 import type { Clock } from './clock.ts';
+import { withFreshCredentials } from './fresh-credentials.ts';
 
 export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
@@ -77,14 +78,12 @@ export class KubeTransport implements Transport {
   }
 
   async json(apiRequest: ApiRequest): Promise<unknown> {
-    try {
-      return await this.#json(apiRequest);
-    } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 401) throw error;
-      // The token may just have been rotated: read it again, once.
-      this.#connection = undefined;
-      return await this.#json(apiRequest);
-    }
+    return await withFreshCredentials(
+      () => this.#json(apiRequest),
+      () => {
+        this.#connection = undefined;
+      },
+    );
   }
 
   async *stream(path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {

@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { ApiError, ConnectionError, type StatusBody } from './api-error.ts';
 import type { Clock } from './clock.ts';
+import { withFreshCredentials } from './fresh-credentials.ts';
 import type { ApiRequest, Transport } from './kube-transport.ts';
 
 const SERVICE_ACCOUNT = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -48,14 +49,12 @@ export class PodTransport implements Transport {
   }
 
   async json(apiRequest: ApiRequest): Promise<unknown> {
-    try {
-      return await this.#json(apiRequest);
-    } catch (error) {
-      if (!(error instanceof ApiError) || error.status !== 401) throw error;
-      // The token may just have been rotated: read it again, once.
-      this.#credentials = undefined;
-      return await this.#json(apiRequest);
-    }
+    return await withFreshCredentials(
+      () => this.#json(apiRequest),
+      () => {
+        this.#credentials = undefined;
+      },
+    );
   }
 
   async *stream(path: string, signal: AbortSignal): AsyncIterable<Uint8Array> {

@@ -3,7 +3,8 @@
 import { ANNOTATIONS, LABELS } from '../../api/names.ts';
 import { LEASES, type Lease } from '../../runtime/kubernetes-resources.ts';
 import type { Watch } from '../../runtime/reconcile-context.ts';
-import { type KubeObject, type ObjectMeta, objectKey } from '../../runtime/types.ts';
+import { slimMetadata } from '../../runtime/slim-metadata.ts';
+import { type KubeObject, objectKey } from '../../runtime/types.ts';
 import {
   AUTOSCALERS,
   CONFIG_MAPS,
@@ -34,15 +35,7 @@ const identityOnly = <T extends KubeObject>(object: T): T => {
   if (object.metadata.labels?.[LABELS.managedBy] === MANAGED_BY) {
     return { apiVersion, kind, metadata: object.metadata } as T;
   }
-  const { name, namespace, uid, resourceVersion, ownerReferences } = object.metadata;
-  const metadata: ObjectMeta = {
-    name,
-    ...(namespace && { namespace }),
-    ...(uid && { uid }),
-    ...(resourceVersion && { resourceVersion }),
-    ...(ownerReferences && { ownerReferences }),
-  };
-  return { apiVersion, kind, metadata } as T;
+  return { apiVersion, kind, metadata: slimMetadata(object.metadata, 'ownerReferences') } as T;
 };
 
 /** Of ours also where it leads, and where clients come in. */
@@ -87,18 +80,12 @@ export const watchRouterReports: Watch<Lease> = {
   resource: LEASES,
   selector: { [LABELS.routerReport]: 'true' },
   transform: ({ apiVersion, kind, metadata }) => {
-    const { name, namespace, uid, resourceVersion, labels, ownerReferences, annotations = {} } = metadata;
-    const reported = Object.entries(annotations).filter(([key]) => REPORTED.has(key));
+    const reported = Object.entries(metadata.annotations ?? {}).filter(([key]) => REPORTED.has(key));
     return {
       apiVersion,
       kind,
       metadata: {
-        name,
-        ...(namespace && { namespace }),
-        ...(uid && { uid }),
-        ...(resourceVersion && { resourceVersion }),
-        ...(labels && { labels }),
-        ...(ownerReferences && { ownerReferences }),
+        ...slimMetadata(metadata, 'labels', 'ownerReferences'),
         annotations: Object.fromEntries(reported),
       },
     };
@@ -169,21 +156,10 @@ const POD_CONDITIONS = new Set(['PodScheduled', 'Ready']);
 
 /** A pod without what only the kubelet and the scheduler need. */
 export function slimPod({ apiVersion, kind, metadata, status }: Pod): Pod {
-  const { name, namespace, uid, resourceVersion, creationTimestamp, deletionTimestamp, labels, ownerReferences } =
-    metadata;
   return {
     apiVersion,
     kind,
-    metadata: {
-      name,
-      ...(namespace && { namespace }),
-      ...(uid && { uid }),
-      ...(resourceVersion && { resourceVersion }),
-      ...(creationTimestamp && { creationTimestamp }),
-      ...(deletionTimestamp && { deletionTimestamp }),
-      ...(labels && { labels }),
-      ...(ownerReferences && { ownerReferences }),
-    },
+    metadata: slimMetadata(metadata, 'creationTimestamp', 'deletionTimestamp', 'labels', 'ownerReferences'),
     ...(status && {
       status: {
         ...(status.phase && { phase: status.phase }),

@@ -1,6 +1,6 @@
 import { REGISTRY_NAME } from '../../api/names.ts';
 import { DONE, type Result } from '../../runtime/outcome.ts';
-import type { CacheReader, ControllerDefinition, ReconcileContext } from '../../runtime/reconcile-context.ts';
+import type { ControllerDefinition, ReconcileContext } from '../../runtime/reconcile-context.ts';
 import { type KubeObject, type OwnerReference, objectKey } from '../../runtime/types.ts';
 import { MODEL_DEPLOYMENTS, type ModelDeployment, mapped, watchModelDeployments } from '../kinds.ts';
 import {
@@ -9,7 +9,7 @@ import {
   watchRoleBindings,
   watchServiceAccounts,
 } from '../modeldeployment/caching.ts';
-import { representativeOf, sharedReference } from '../namespaces.ts';
+import { representativeOf, sharedReference, toRepresentative } from '../namespaces.ts';
 import { CONFIG_MAPS, type ConfigMap, DEPLOYMENTS, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
 import { ASKER_LABEL, type Asker, answerKey, askersOf, asksOutside, failureKey } from './asker.ts';
 import {
@@ -22,16 +22,13 @@ import {
 
 /** Keeps in each namespace what asks outside registries there. */
 export function registryAskerController(settings: RegistrySettings): ControllerDefinition<ModelDeployment> {
-  const representative = (object: KubeObject, cache: CacheReader) =>
-    representativeOf(cache, object.metadata.namespace ?? '');
-  const ofAskers = (object: KubeObject, cache: CacheReader) =>
-    isOfAskers(object) ? representative(object, cache) : [];
+  const ofAskers = toRepresentative(isOfAskers);
   return {
     name: 'registry-asker',
     primary: watchModelDeployments,
     owns: [],
     watches: [
-      mapped(watchModelDeployments, representative),
+      mapped(watchModelDeployments, toRepresentative()),
       mapped(watchConfigMaps, ofAskers),
       mapped(watchDeployments, ofAskers),
       mapped(watchServiceAccounts, ofAskers),

@@ -1,8 +1,8 @@
 import { ROUTER_NAME } from '../../api/names.ts';
 import type { DesiredObject } from '../../runtime/apply.ts';
 import { DONE, type Result } from '../../runtime/outcome.ts';
-import type { CacheReader, ControllerDefinition, ReconcileContext } from '../../runtime/reconcile-context.ts';
-import { type KubeObject, type OwnerReference, objectKey, type Resource } from '../../runtime/types.ts';
+import type { ControllerDefinition, ReconcileContext } from '../../runtime/reconcile-context.ts';
+import { type OwnerReference, objectKey, type Resource } from '../../runtime/types.ts';
 import { type ModelDeployment, mapped, watchModelDeployments } from '../kinds.ts';
 import {
   watchAutoscalers,
@@ -12,7 +12,7 @@ import {
   watchRoleBindings,
   watchServiceAccounts,
 } from '../modeldeployment/caching.ts';
-import { representativeOf, sharedReference } from '../namespaces.ts';
+import { representativeOf, sharedReference, toRepresentative } from '../namespaces.ts';
 import { AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
 import {
   desiredRouterAccount,
@@ -26,11 +26,8 @@ import { usersOf } from './users.ts';
 
 /** Keeps the routers of each namespace for as long as a ModelDeployment there needs them. */
 export function routerController(settings: RouterSettings): ControllerDefinition<ModelDeployment> {
-  const isRouters = ({ metadata }: KubeObject) => metadata.name === ROUTER_NAME;
-  const representative = (object: KubeObject, cache: CacheReader) =>
-    representativeOf(cache, object.metadata.namespace ?? '');
-  const ofRouters = (object: KubeObject, cache: CacheReader) =>
-    isRouters(object) ? representative(object, cache) : [];
+  const representative = toRepresentative();
+  const ofRouters = toRepresentative(({ metadata }) => metadata.name === ROUTER_NAME);
   return {
     name: 'router',
     primary: watchModelDeployments,

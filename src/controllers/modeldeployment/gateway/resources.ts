@@ -1,6 +1,7 @@
 /** The kinds of the Gateway API, which a cluster has or has not, with the fields that are read. */
 import { LABELS } from '../../../api/names.ts';
 import type { Watch } from '../../../runtime/reconcile-context.ts';
+import { slimMetadata } from '../../../runtime/slim-metadata.ts';
 import { defineResource, type KubeObject, type Resource } from '../../../runtime/types.ts';
 import type { KubeCondition } from '../../resources.ts';
 import { MANAGED_BY } from '../children.ts';
@@ -98,9 +99,8 @@ export const watchGateways: Watch<Gateway> = {
   resource: GATEWAYS,
   optional: true,
   transform: ({ apiVersion, kind, metadata, spec, status }) => {
-    const { name, namespace, uid, resourceVersion } = metadata;
-    const listeners = spec?.listeners?.map(({ name: listener, hostname, port, protocol }) => ({
-      name: listener,
+    const listeners = spec?.listeners?.map(({ name, hostname, port, protocol }) => ({
+      name,
       ...(hostname !== undefined && { hostname }),
       port,
       protocol,
@@ -108,12 +108,7 @@ export const watchGateways: Watch<Gateway> = {
     return {
       apiVersion,
       kind,
-      metadata: {
-        name,
-        ...(namespace && { namespace }),
-        ...(uid && { uid }),
-        ...(resourceVersion && { resourceVersion }),
-      },
+      metadata: slimMetadata(metadata),
       spec: {
         ...(spec?.gatewayClassName !== undefined && { gatewayClassName: spec.gatewayClassName }),
         ...(listeners && { listeners }),
@@ -126,13 +121,10 @@ export const watchGateways: Watch<Gateway> = {
 export const watchGatewayClasses: Watch<GatewayClass> = {
   resource: GATEWAY_CLASSES,
   optional: true,
-  transform: ({ apiVersion, kind, metadata, status }) => {
-    const { name, uid, resourceVersion } = metadata;
-    return {
-      apiVersion,
-      kind,
-      metadata: { name, ...(uid && { uid }), ...(resourceVersion && { resourceVersion }) },
-      ...(status?.supportedFeatures && { status: { supportedFeatures: status.supportedFeatures } }),
-    };
-  },
+  transform: ({ apiVersion, kind, metadata, status }) => ({
+    apiVersion,
+    kind,
+    metadata: slimMetadata(metadata),
+    ...(status?.supportedFeatures && { status: { supportedFeatures: status.supportedFeatures } }),
+  }),
 };

@@ -105,8 +105,8 @@ describe('a rollout on scarce GPUs', () => {
       await untilReady(namespace, 'model');
       const seen = await rollOut(namespace, 'model', 2);
       expect(seen).toMatchObject({ leastReady: 3, mostReplicas: 4 });
-      // That old pods are still ending, or that the scheduler has not yet heard of their end, may be said for a moment.
-      expect(texts(seen)).not.toMatch(/left Pending|give way/);
+      // That a new pod waits may be said until an old one that was told to go is gone; that one has to give way may not.
+      expect(texts(seen)).not.toContain('give way');
     });
 
     it('brings two rollouts that want it to their ends, and neither loses the pod that serves', async () => {

@@ -4,13 +4,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Child } from '../../e2e/cluster/child.ts';
 import { freePorts } from '../../e2e/cluster/free-port.ts';
 import { waitFor } from '../../e2e/cluster/wait.ts';
+import { HEAP_FLAGS } from '../heap-flags.ts';
 import type { KwokCluster } from './kwok-cluster.ts';
 
 /** How often the running operator looks at everything again. */
 export const RESYNC_MINUTES = 1;
-
-/** The heap that Node gives itself in a container with the memory limit of the chart, 512Mi; this machine has more. */
-const HEAP_FLAGS = ['--max-old-space-size=256', '--max-semi-space-size=1'];
 
 /** A running operator, seen from outside. */
 export class OperatorProcess {

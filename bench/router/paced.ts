@@ -27,6 +27,7 @@ const LOAD_CORE = 1;
 /** The generator's process. */
 export class PacedProcess {
   readonly #child: ChildProcess;
+  readonly #ended: Promise<never>;
 
   constructor() {
     const [command = '', ...args] = [
@@ -35,14 +36,15 @@ export class PacedProcess {
       fileURLToPath(new URL('paced-load.ts', import.meta.url)),
     ];
     this.#child = spawn(command, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.#ended = once(this.#child, 'exit').then(() => Promise.reject(new Error('the generator ended')));
+    this.#ended.catch(() => undefined);
   }
 
   async measure(job: PacedJob): Promise<PacedResult> {
     this.#child.send(job);
-    const ended = once(this.#child, 'exit').then(() => Promise.reject(new Error('the generator ended')));
-    ended.catch(() => undefined);
-    const [result] = await Promise.race([once(this.#child, 'message'), ended]);
-    return result as PacedResult;
+    const message = Promise.withResolvers<PacedResult>();
+    this.#child.once('message', (result) => message.resolve(result as PacedResult));
+    return await Promise.race([message.promise, this.#ended]);
   }
 
   stop(): void {

@@ -7,6 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { HEAP_FLAGS } from '../heap-flags.ts';
 import { LoadProcess, type Measurement } from '../server/load.ts';
 import { jsonRequest } from '../server/requests.ts';
 import { has, type Running, startBackends, startHaproxy, startNginx, startProgram } from './contenders.ts';
@@ -44,7 +45,7 @@ interface Contender extends Running {
 }
 
 async function startContenders(): Promise<readonly Contender[]> {
-  const flags = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
+  const profiling = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
   const program = async (
     name: string,
     file: string,
@@ -56,7 +57,7 @@ async function startContenders(): Promise<readonly Contender[]> {
   });
   const contenders = [
     await program('bare relay', 'bare-relay.ts', 7201),
-    await program('fairlead', 'fairlead.ts', 17202, flags),
+    await program('fairlead', 'fairlead.ts', 17202, [...HEAP_FLAGS, ...profiling]),
     await program('node:http + undici', 'undici-relay.ts', 7203),
   ];
   if (has('nginx')) contenders.push({ name: 'nginx', ...keep(await startNginx(7204, BACKENDS)) });
@@ -146,7 +147,10 @@ async function paced(contenders: readonly Contender[], direct: Contender): Promi
 
 /** CPU a request of two routers that share the load, beside one that has all of it. */
 async function processes(load: LoadProcess, one: Contender): Promise<void> {
-  const second = { name: 'second', ...keep(await startProgram('fairlead.ts', [17212, ...BACKENDS], 17212)) };
+  const second = {
+    name: 'second',
+    ...keep(await startProgram('fairlead.ts', [17212, ...BACKENDS], 17212, undefined, HEAP_FLAGS)),
+  };
   const other = keep(new LoadProcess('http-load.ts'));
   await warm(load, second);
   const ratios: number[] = [];

@@ -1,22 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import type { ModelDeploymentSpec } from '../../../api/v1alpha1/model-deployment.ts';
-import type { Owner } from '../children.ts';
+import { OWNER } from '../../testing/spec.ts';
 import { splitToService } from '../gateway/split.ts';
 import { desiredExposure } from './exposure.ts';
 import { ingressAddresses } from './ingress.ts';
 import { loadBalancerAddresses } from './load-balancer.ts';
 
-const owner: Owner = {
-  name: 'churn',
-  namespace: 'shop',
-  reference: {
-    apiVersion: 'fairlead.dev/v1alpha1',
-    kind: 'ModelDeployment',
-    name: 'churn',
-    uid: 'u',
-    controller: true,
-  },
-};
 const inside = {
   metadata: { name: 'churn', namespace: 'shop' },
   spec: { selector: { app: 'router' }, ports: [{ name: 'http', port: 80, targetPort: 10_000 }] },
@@ -24,7 +13,7 @@ const inside = {
 type Expose = NonNullable<NonNullable<ModelDeploymentSpec['traffic']>['expose']>;
 const desired = (expose: Expose | undefined) =>
   desiredExposure(
-    owner,
+    OWNER,
     { traffic: { provider: 'Router', ...(expose && { expose }) } },
     inside,
     splitToService('churn', true),
@@ -41,7 +30,7 @@ describe('what publishes a model', () => {
     expect(desired({ loadBalancer: { annotations, sourceRanges: ['10.0.0.0/8'] } })).toMatchObject([
       {
         kind: 'Service',
-        metadata: { name: 'churn-external', annotations, ownerReferences: [{ uid: 'u' }] },
+        metadata: { name: 'churn-external', annotations, ownerReferences: [{ uid: 'u-1' }] },
         spec: { type: 'LoadBalancer', loadBalancerSourceRanges: ['10.0.0.0/8'], ...inside.spec },
       },
     ]);

@@ -10,6 +10,7 @@ import { Applier } from '../../../runtime/apply.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { Informers } from '../../../runtime/informers.ts';
 import { AuditedCluster, eventually, silentLogger } from '../../../runtime/testing/cluster.ts';
+import { OWNER } from '../../testing/spec.ts';
 import type { Owner } from '../children.ts';
 import { schemaRefusal } from './refusal.ts';
 import { type GatewayRoute, GRPC_ROUTES, HTTP_ROUTES, watchGrpcRoutes, watchHttpRoutes } from './resources.ts';
@@ -65,17 +66,7 @@ const gateway = {
   hostnames: ['churn.example.com'],
   grpc: { sectionName: 'grpc' },
 };
-const owner = (): Owner => ({
-  name: 'churn',
-  namespace,
-  reference: {
-    apiVersion: 'fairlead.dev/v1alpha1',
-    kind: 'ModelDeployment',
-    name: 'churn',
-    uid: 'u',
-    controller: true,
-  },
-});
+const owner = (): Owner => ({ ...OWNER, namespace });
 const mirrored = (percent: number) => route(0, { mirror: { revision: 'churn-b', percent, tolerance: 0 } });
 
 /** Applies as the operator does, by a cache that knows what was written before. */

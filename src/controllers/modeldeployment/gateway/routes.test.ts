@@ -1,20 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import type { Route } from '../../../api/route.ts';
-import type { Owner } from '../children.ts';
+import { OWNER } from '../../testing/spec.ts';
 import { desiredGrpcRoute, desiredHttpRoute, SPLIT_GENERATION } from './routes.ts';
 import { splitOfRoute, splitToService } from './split.ts';
 
-const owner: Owner = {
-  name: 'churn',
-  namespace: 'shop',
-  reference: {
-    apiVersion: 'fairlead.dev/v1alpha1',
-    kind: 'ModelDeployment',
-    name: 'churn',
-    uid: 'u',
-    controller: true,
-  },
-};
 const ports = { http: 8080, grpc: 9000 };
 const route = (change: Partial<Route> = {}): Route => ({
   generation: 7,
@@ -28,7 +17,7 @@ const route = (change: Partial<Route> = {}): Route => ({
   ...change,
 });
 const rulesOf = (change: Partial<Route> = {}) => {
-  const { spec } = desiredHttpRoute(owner, { name: 'public' }, splitOfRoute(route(change)));
+  const { spec } = desiredHttpRoute(OWNER, { name: 'public' }, splitOfRoute(route(change)));
   return (spec as { rules: unknown[] }).rules;
 };
 const canary = { name: 'churn-b', port: 8080 };
@@ -131,7 +120,7 @@ describe('the rules of an HTTPRoute', () => {
 
 test('a route is attached where the user says, and says which generation of the split it carries', () => {
   const gateway = { name: 'public', namespace: 'infra', sectionName: 'https', hostnames: ['churn.example.com'] };
-  const { metadata, spec } = desiredHttpRoute(owner, gateway, splitOfRoute(route()));
+  const { metadata, spec } = desiredHttpRoute(OWNER, gateway, splitOfRoute(route()));
   expect(metadata).toMatchObject({ name: 'churn', namespace: 'shop', annotations: { [SPLIT_GENERATION]: '7' } });
   expect(spec).toMatchObject({
     parentRefs: [{ name: 'public', namespace: 'infra', sectionName: 'https' }],
@@ -143,7 +132,7 @@ describe('a GRPCRoute', () => {
   const grpc = { sectionName: 'grpc' };
 
   test('shares as the HTTPRoute does, on the ports and at the listener of gRPC', () => {
-    const desired = desiredGrpcRoute(owner, { name: 'public', sectionName: 'http', grpc }, splitOfRoute(route()));
+    const desired = desiredGrpcRoute(OWNER, { name: 'public', sectionName: 'http', grpc }, splitOfRoute(route()));
     expect(desired?.spec).toEqual({
       parentRefs: [{ name: 'public', sectionName: 'grpc' }],
       rules: [
@@ -161,11 +150,11 @@ describe('a GRPCRoute', () => {
     ['the user gives it no place', { name: 'public' }, true],
     ['the pods speak no gRPC', { name: 'public', grpc }, false],
   ])('is not there where %s', (_title, gateway, hasGrpc) => {
-    expect(desiredGrpcRoute(owner, gateway, splitToService('churn', hasGrpc))).toBeUndefined();
+    expect(desiredGrpcRoute(OWNER, gateway, splitToService('churn', hasGrpc))).toBeUndefined();
   });
 });
 
 test('with routers behind it a gateway leads to the Service alone', () => {
-  const { spec } = desiredHttpRoute(owner, { name: 'public' }, splitToService('churn', true));
+  const { spec } = desiredHttpRoute(OWNER, { name: 'public' }, splitToService('churn', true));
   expect(spec).toMatchObject({ rules: [{ backendRefs: [{ name: 'churn', port: 80, weight: 1 }] }] });
 });

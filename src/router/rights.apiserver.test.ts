@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { load } from 'js-yaml';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { freePort } from '../../e2e/cluster/free-port.ts';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { ROUTE_KEY, type Route } from '../api/route.ts';
 import { ApiClient } from '../runtime/api-client.ts';
@@ -16,7 +17,6 @@ import { PodTransport } from '../runtime/pod-transport.ts';
 import { AuditedCluster, CONFIG_MAPS, configMap, eventually, silentLogger } from '../runtime/testing/cluster.ts';
 import { defineResource } from '../runtime/types.ts';
 import { RouterProcess } from './router-process.ts';
-import { freePort } from './testing/router-under-test.ts';
 
 const kubeconfig = inject('kubeconfig');
 const ROUTER = 'fairlead-router';

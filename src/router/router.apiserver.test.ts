@@ -4,13 +4,15 @@ import { join } from 'node:path';
 import Value from 'typebox/value';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../../e2e/cluster/control-plane.ts';
+import { freePort } from '../../e2e/cluster/free-port.ts';
 import { CountsSnapshot } from '../api/counts.ts';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { ROUTE_KEY, type Route } from '../api/route.ts';
 import { LEASES, type Lease } from '../runtime/kubernetes-resources.ts';
 import { AuditedCluster, CONFIG_MAPS, configMap, eventually } from '../runtime/testing/cluster.ts';
+import { NamedPod } from '../serving/testing/named-pod.ts';
 import { ENDPOINT_SLICES, SERVICE_NAME_LABEL } from './endpoint-slices.ts';
-import { freePort, NamedPod, POD_ADDRESS, RouterUnderTest } from './testing/router-under-test.ts';
+import { POD_ADDRESS, RouterUnderTest } from './testing/router-under-test.ts';
 
 /** A control plane of its own: these tests stop it. */
 let plane: ControlPlane;
@@ -34,12 +36,12 @@ beforeEach(async () => {
   namespace = await cluster.createNamespace();
   stateDir = await mkdtemp(join(tmpdir(), 'fairlead-router-'));
   port = await freePort();
-  pods = [await NamedPod.start('old'), await NamedPod.start('new')];
+  pods = [await NamedPod.start('old', POD_ADDRESS), await NamedPod.start('new', POD_ADDRESS)];
   for (const revision of ['old', 'new']) await createSlice(revision);
 });
 afterEach(async () => {
   await Promise.all(routers.map((router) => router.kill()));
-  for (const pod of pods) pod.stop();
+  for (const pod of pods) pod.kill();
 });
 
 function start(options: { podName?: string; drainDelay?: string } = {}): RouterUnderTest {

@@ -1,7 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -80,34 +78,3 @@ export const POD_ADDRESS = ((): string => {
   if (own === undefined) throw new Error('this machine has no IPv4 address but 127.0.0.1, which no pod may have');
   return own.address;
 })();
-
-/** A pod that answers every request with its name. */
-export class NamedPod {
-  readonly port: number;
-  readonly #server: Server;
-
-  private constructor(server: Server) {
-    this.#server = server;
-    this.port = (server.address() as AddressInfo).port;
-  }
-
-  static async start(name: string): Promise<NamedPod> {
-    const server = createServer((_request, response) => response.end(name)).listen(0, POD_ADDRESS);
-    await once(server, 'listening');
-    return new NamedPod(server);
-  }
-
-  stop(): void {
-    this.#server.close();
-    this.#server.closeAllConnections();
-  }
-}
-
-/** A port that is free now. */
-export async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return port;
-}

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { freePorts } from '../../../e2e/cluster/free-port.ts';
 import type { Route } from '../../api/route.ts';
 import { RevisionCounters } from '../counts/revision-counters.ts';
 import { FakeClock } from '../testing/fake-clock.ts';
@@ -31,14 +32,6 @@ beforeEach(async () => {
   });
 });
 afterEach(() => table.kill());
-
-async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const free = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return free;
-}
 
 const port = (index: number) => ports[index] ?? 0;
 const backend = (revision: string, weight: number) => ({ revision, weight, ports: { http: 8080, grpc: 9000 } });

@@ -1,11 +1,10 @@
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { Agent, request } from 'undici';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { freePort } from '../../../e2e/cluster/free-port.ts';
 import type { Route } from '../../api/route.ts';
 import { systemClock } from '../batching/batcher.ts';
 import { RevisionCounters } from '../counts/revision-counters.ts';
+import { NamedPod } from '../testing/named-pod.ts';
 import { quietLogger } from '../testing/served.ts';
 import { HttpPort } from './http-port.ts';
 import { HttpUpstreams } from './http1/upstreams.ts';
@@ -19,7 +18,7 @@ let table: RouteTable;
 let counters: RevisionCounters;
 let port: number;
 let draws: number;
-let pods: Map<string, Pod>;
+let pods: Map<string, NamedPod>;
 let agent: Agent;
 
 beforeEach(async () => {
@@ -28,8 +27,8 @@ beforeEach(async () => {
   port = await freePort();
   agent = new Agent({ connections: 8 });
   pods = new Map([
-    ['canary', await Pod.start('canary')],
-    ['stable', await Pod.start('stable')],
+    ['canary', await NamedPod.start('canary')],
+    ['stable', await NamedPod.start('stable')],
   ]);
   const upstreams = new HttpUpstreams({ clock: systemClock });
   table = new RouteTable({
@@ -53,36 +52,6 @@ afterEach(async () => {
   await agent.destroy();
   for (const pod of pods.values()) pod.kill();
 });
-
-/** A pod that answers with its name, and dies as by SIGKILL. */
-class Pod {
-  readonly port: number;
-  readonly #server: Server;
-
-  private constructor(server: Server) {
-    this.#server = server;
-    this.port = (server.address() as AddressInfo).port;
-  }
-
-  static async start(name: string): Promise<Pod> {
-    const server = createServer((_request, response) => response.end(name)).listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return new Pod(server);
-  }
-
-  kill(): void {
-    this.#server.close();
-    this.#server.closeAllConnections();
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port: free } = server.address() as AddressInfo;
-  await once(server.close(), 'close');
-  return free;
-}
 
 function route(generation: number, weight: number, rest: Partial<Route> = {}): string {
   const backend = (revision: string, share: number) => ({

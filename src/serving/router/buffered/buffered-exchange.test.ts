@@ -1,5 +1,6 @@
 import type { RequestListener } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { freePort } from '../../../../e2e/cluster/free-port.ts';
 import { FakeClock } from '../../testing/fake-clock.ts';
 import { choiceOf, RelayFixture, targetOf } from '../testing/relay-fixture.ts';
 import type { Choice } from '../types.ts';
@@ -80,7 +81,7 @@ describe('mirror', () => {
 
   it('a mirror that cannot be reached does not touch the request', async () => {
     const primary = await startPod(() => y(1));
-    const copies = targetOf([await net.deadPort()], { revision: 'm-2' });
+    const copies = targetOf([await freePort()], { revision: 'm-2' });
     const { port } = await start(choiceOf(targetOf([primary.port]), { mirror: { target: copies, tolerance: 0 } }));
     expect(await net.raw(port, post('hello'))).toContain('200 OK');
     await expect.poll(() => copies.copies).toEqual([{ outcome: 'error', agreed: undefined }]);
@@ -164,7 +165,7 @@ describe('fallback', () => {
 
   it('a revision without a pod that can be reached', async () => {
     const other = await startPod(() => y(7));
-    const [target, fallback] = [targetOf([await net.deadPort()]), targetOf([other.port])];
+    const [target, fallback] = [targetOf([await freePort()]), targetOf([other.port])];
     const { port } = await start(choiceOf(target, { fallback: { target: fallback } }));
     expect(await net.raw(port, post('hello'))).toContain('"data":[7]');
   });
@@ -247,7 +248,7 @@ describe('ensemble', () => {
 
   it('a member that cannot be reached is named, and the others are let go', async () => {
     const slow = await startPod(() => undefined);
-    const [first, second] = [targetOf([slow.port]), targetOf([await net.deadPort()], { revision: 'm-9' })];
+    const [first, second] = [targetOf([slow.port]), targetOf([await freePort()], { revision: 'm-9' })];
     const members = [first, second].map((target) => ({ target, weight: 1 }));
     const { port } = await start(choiceOf(first, { ensemble: { members, combine: 'Average' } }));
     expect(await net.raw(port, post('hello'))).toMatch(/^HTTP\/1.1 502 [\s\S]*m-9 of the ensemble: no connection/);

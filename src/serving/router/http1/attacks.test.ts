@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { choiceOf, RelayFixture, targetOf } from '../testing/relay-fixture.ts';
+import { choiceOf, OK, RelayFixture, targetOf } from '../testing/relay-fixture.ts';
 
 /**
  * What smuggles a request past one hop, or leaves two hops with two readings of one stream of bytes. Each is answered
@@ -139,13 +139,9 @@ beforeEach(() => {
 afterEach(() => net.close());
 
 async function startRecorder() {
-  const seen: string[] = [];
-  const pod = await net.pod((socket: Socket) => {
-    socket.on('data', (data) => {
-      seen.push(data.toString('latin1'));
-      const isWhole = !seen.join('').includes('chunked') || seen.join('').endsWith('\n0\r\n\r\n');
-      if (isWhole) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
-    });
+  const { port: pod, seen } = await net.recordingPod((socket, sent) => {
+    const isWhole = !sent.join('').includes('chunked') || sent.join('').endsWith('\n0\r\n\r\n');
+    if (isWhole) socket.write(OK);
   });
   const target = targetOf([pod]);
   const { port } = await net.relay(choiceOf(target), { times: { lingerMs: 50 } });

@@ -1,11 +1,10 @@
-import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { choiceOf, RelayFixture, targetOf } from '../testing/relay-fixture.ts';
+import { freePort } from '../../../../e2e/cluster/free-port.ts';
+import { choiceOf, OK, RelayFixture, targetOf } from '../testing/relay-fixture.ts';
 
 const GET = 'GET /m HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
 const post = (body: string): string =>
   `POST /m HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${body.length}\r\n\r\n${body}`;
-const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 const UNPROCESSED = 'HTTP/1.1 503 Service Unavailable\r\nFairlead-Unprocessed: 1\r\nContent-Length: 4\r\n\r\nbusy';
 
 let net: RelayFixture;
@@ -14,22 +13,10 @@ beforeEach(() => {
 });
 afterEach(() => net.close());
 
-/** A pod that does `act` with every request that has come whole, and tells what it saw. */
-async function startPod(act: (socket: Socket, requests: number) => void) {
-  const seen: string[] = [];
-  const port = await net.pod((socket) => {
-    socket.on('data', (data) => {
-      seen.push(data.toString('latin1'));
-      act(socket, seen.length);
-    });
-  });
-  return { port, seen };
-}
-
 describe('what never reached a model is asked of another pod', () => {
   it('a connection that is refused', async () => {
-    const good = await startPod((socket) => socket.write(OK));
-    const target = targetOf([await net.deadPort(), good.port]);
+    const good = await net.recordingPod((socket) => socket.write(OK));
+    const target = targetOf([await freePort(), good.port]);
     const { port } = await net.relay(choiceOf(target));
     for (let round = 0; round < 4; round++) expect(await net.raw(port, post('hello'))).toContain('200 OK');
     expect(good.seen.every((request) => request.endsWith('hello'))).toBe(true);
@@ -38,15 +25,15 @@ describe('what never reached a model is asked of another pod', () => {
   });
 
   it('two pods that are away, one after the other', async () => {
-    const good = await startPod((socket) => socket.write(OK));
-    const { port } = await net.relay(choiceOf(targetOf([await net.deadPort(), await net.deadPort(), good.port])));
+    const good = await net.recordingPod((socket) => socket.write(OK));
+    const { port } = await net.relay(choiceOf(targetOf([await freePort(), await freePort(), good.port])));
     expect(await net.raw(port, GET)).toContain('200 OK');
   });
 
   it('all pods of a revision that went in one instant: another revision answers, and the first one is to blame', async () => {
-    const good = await startPod((socket) => socket.write(OK));
+    const good = await net.recordingPod((socket) => socket.write(OK));
     const [canary, stable] = [
-      targetOf([await net.deadPort(), await net.deadPort()], { revision: 'm-2' }),
+      targetOf([await freePort(), await freePort()], { revision: 'm-2' }),
       targetOf([good.port]),
     ];
     const { port } = await net.relay(choiceOf(canary, { elsewhere: [stable] }));
@@ -56,7 +43,7 @@ describe('what never reached a model is asked of another pod', () => {
   });
 
   it('a revision without endpoints: another one answers, and nothing is counted for the first', async () => {
-    const good = await startPod((socket) => socket.write(OK));
+    const good = await net.recordingPod((socket) => socket.write(OK));
     const [canary, stable] = [targetOf([], { revision: 'm-2' }), targetOf([good.port])];
     const { port } = await net.relay(choiceOf(canary, { elsewhere: [stable] }));
     expect(await net.raw(port, GET)).toContain('200 OK');
@@ -77,8 +64,8 @@ describe('what never reached a model is asked of another pod', () => {
   });
 
   it('an answer that says that no model has seen the request', async () => {
-    const busy = await startPod((socket) => socket.write(UNPROCESSED));
-    const good = await startPod((socket) => socket.write(OK));
+    const busy = await net.recordingPod((socket) => socket.write(UNPROCESSED));
+    const good = await net.recordingPod((socket) => socket.write(OK));
     const target = targetOf([busy.port, good.port]);
     const { port } = await net.relay(choiceOf(target));
     for (let round = 0; round < 4; round++) expect(await net.raw(port, post('hello'))).toContain('200 OK');
@@ -89,8 +76,8 @@ describe('what never reached a model is asked of another pod', () => {
 
   it('once: the second such answer is the client’s', async () => {
     const pods = [
-      await startPod((socket) => socket.write(UNPROCESSED)),
-      await startPod((socket) => socket.write(UNPROCESSED)),
+      await net.recordingPod((socket) => socket.write(UNPROCESSED)),
+      await net.recordingPod((socket) => socket.write(UNPROCESSED)),
     ];
     const target = targetOf(pods.map(({ port }) => port));
     const { port } = await net.relay(choiceOf(target));
@@ -102,7 +89,7 @@ describe('what never reached a model is asked of another pod', () => {
 
 describe('what may have reached a model is not sent again', () => {
   it('a new connection that breaks', async () => {
-    const bad = await startPod((socket) => socket.resetAndDestroy());
+    const bad = await net.recordingPod((socket) => socket.resetAndDestroy());
     const target = targetOf([]);
     const { port } = await net.relay(choiceOf(target));
     const answer = net.raw(port, post('hello'));
@@ -115,8 +102,8 @@ describe('what may have reached a model is not sent again', () => {
   });
 
   it('an answer of 503 that does not say so', async () => {
-    const bad = await startPod((socket) => socket.write('HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n'));
-    const other = await startPod((socket) => socket.write(OK));
+    const bad = await net.recordingPod((socket) => socket.write('HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n'));
+    const other = await net.recordingPod((socket) => socket.write(OK));
     const { port } = await net.relay(choiceOf(targetOf([bad.port, other.port])));
     const answers = [await net.raw(port, GET), await net.raw(port, GET)];
     expect(answers.filter((answer) => answer.startsWith('HTTP/1.1 503 No'))).toHaveLength(1);
@@ -124,7 +111,7 @@ describe('what may have reached a model is not sent again', () => {
   });
 
   it('an answer that broke off in the middle: the client sees that it is not whole', async () => {
-    const bad = await startPod((socket) => {
+    const bad = await net.recordingPod((socket) => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello');
       setImmediate(() => socket.resetAndDestroy());
     });
@@ -156,7 +143,7 @@ describe('what may have reached a model is not sent again', () => {
 
 describe('no pod at all', () => {
   it('a pod that refuses and nobody else to ask is answered 503 with the reason', async () => {
-    const target = targetOf([await net.deadPort()]);
+    const target = targetOf([await freePort()]);
     const { port } = await net.relay(choiceOf(target));
     expect(await net.raw(port, GET)).toMatch(
       /^HTTP\/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 1\r\n[\s\S]*no connection to 127.0.0.1 of m-1: ECONNREFUSED/,
@@ -164,7 +151,7 @@ describe('no pod at all', () => {
   });
 
   it('requests wait for a pod, and are answered when one comes', async () => {
-    const good = await startPod((socket) => socket.write(OK));
+    const good = await net.recordingPod((socket) => socket.write(OK));
     const target = targetOf([]);
     const { port } = await net.relay(choiceOf(target));
     const answers = [net.raw(port, post('one')), net.raw(port, GET)];

@@ -8,6 +8,9 @@ import type { ClientTimes } from '../http1/relay-surroundings.ts';
 import { HttpUpstreams } from '../http1/upstreams.ts';
 import type { Choice, RequestOutcome, RouterClock, Target, WaitingRoom } from '../types.ts';
 
+/** The shortest answer with a body. */
+export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
 /** Everything that listens on this machine for one test; `close` ends it all. */
 export class RelayFixture {
   readonly #servers: Server[] = [];
@@ -23,12 +26,34 @@ export class RelayFixture {
     return this.#listen(createHttpServer(serve));
   }
 
-  /** A port on which nothing listens. */
-  async deadPort(): Promise<number> {
-    const server = createServer();
-    const port = await this.#listen(server);
-    await new Promise((resolve) => server.close(resolve));
-    return port;
+  /** A pod that keeps what it is sent, and does `act` with each piece of it. */
+  async recordingPod(act: (socket: Socket, seen: readonly string[]) => void): Promise<RecordingPod> {
+    const seen: string[] = [];
+    const port = await this.pod((socket) => {
+      socket.on('data', (data) => {
+        seen.push(data.toString('latin1'));
+        act(socket, seen);
+      });
+    });
+    return { port, seen };
+  }
+
+  /** A pod that answers each request with its target and body, in chunks where the target asks for it. */
+  async echoPod(): Promise<number> {
+    return this.httpPod((request, response) => {
+      const pieces: Buffer[] = [];
+      request.on('data', (piece: Buffer) => pieces.push(piece));
+      request.on('end', () => {
+        const body = Buffer.concat(pieces);
+        if (request.url?.startsWith('/chunks') === true) {
+          response.write(`${request.url} `);
+          response.end(body);
+        } else {
+          response.setHeader('Content-Length', (request.url ?? '').length + 1 + body.length);
+          response.end(`${request.url} ${body}`);
+        }
+      });
+    });
   }
 
   /** A relay that sends everything where `choice` says. */
@@ -80,6 +105,12 @@ export class RelayFixture {
     this.#servers.push(server);
     return (server.address() as AddressInfo).port;
   }
+}
+
+export interface RecordingPod {
+  readonly port: number;
+  /** The bytes that came, as Latin-1, in the pieces in which they came. */
+  readonly seen: readonly string[];
 }
 
 export interface RelayFixtureOptions {

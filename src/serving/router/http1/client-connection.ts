@@ -5,12 +5,12 @@ import type { Choice, RequestOutcome, Target } from '../types.ts';
 import { Alarm } from './alarm.ts';
 import { Call } from './call.ts';
 import { LF } from './characters.ts';
-import { ChunkedBody } from './chunked-body.ts';
 import type { CallOwner, CallRequest, Exchange } from './exchange.ts';
 import { INCOMPLETE, MAX_HEAD_BYTES } from './field-lines.ts';
 import { HttpError, REASON_PHRASES } from './http-error.ts';
 import { lateAnswer, tooLarge } from './refusals.ts';
 import type { RelaySurroundings } from './relay-surroundings.ts';
+import { RequestBody } from './request-body.ts';
 import { TIMEOUT_HEADER } from './request-head.ts';
 import { BODY_BY_CHUNKS, BODY_BY_CLOSE, type ResponseHead } from './response-head.ts';
 
@@ -29,17 +29,13 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
   readonly #call: Call;
   /** Of the request that is under way: the call, or what makes several of them. */
   #exchange: Exchange;
-  readonly #chunks = new ChunkedBody();
+  readonly #body = new RequestBody();
   readonly #lines: string;
   #phase: Phase = 'head';
   /** What was read and not yet used, from `#at` on. */
   #input: Buffer | undefined;
   #at = 0;
   #hasHeadAlarm = false;
-  /** Bytes of the request's body that have not come yet; -1 where chunks tell. */
-  #leftBytes = 0;
-  #bodyBytes = 0;
-  #maxBodyBytes = 0;
   #timeoutMs = 0;
   #owesContinue = false;
   #isHttp10 = false;
@@ -161,14 +157,11 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
     const timeoutMs = Math.min(choice.timeoutMs, head.timeoutMs ?? choice.timeoutMs);
     const deadlineMs = nowMs + timeoutMs;
     this.#timeoutMs = timeoutMs;
-    this.#maxBodyBytes = choice.maxBodyBytes;
     this.#alarm.set(deadlineMs);
     const taken = head.bodyBytes > 0 ? Math.min(head.bodyBytes, input.length - bodyStart) : 0;
     const bodyEnd = bodyStart + taken;
-    this.#bodyBytes = 0;
-    this.#leftBytes = head.bodyBytes < 0 ? -1 : head.bodyBytes - taken;
-    if (this.#leftBytes === -1) this.#chunks.reset();
-    this.#phase = this.#leftBytes === 0 ? 'answer' : 'body';
+    this.#body.begin(head.bodyBytes, taken, choice.maxBodyBytes);
+    this.#phase = this.#body.isOver ? 'answer' : 'body';
     this.#owesContinue = head.expectsContinue && this.#phase === 'body';
     this.#use(bodyEnd);
     const { start } = head;
@@ -202,31 +195,12 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
   }
 
   #readBody(input: Buffer): void {
-    if (this.#leftBytes >= 0) {
-      const taken = Math.min(this.#leftBytes, input.length - this.#at);
-      this.#leftBytes -= taken;
-      this.#exchange.body(input, this.#at, this.#at + taken);
-      this.#use(this.#at + taken);
-    } else {
-      this.#readChunks(input);
-    }
-    if (this.#leftBytes === 0) {
+    this.#use(this.#body.read(input, this.#at, this.#exchange));
+    if (this.#body.isOver) {
       this.#phase = 'answer';
       this.#exchange.complete();
     }
     this.#flushRequest();
-  }
-
-  #readChunks(input: Buffer): void {
-    const chunks = this.#chunks;
-    for (let at = this.#at; at < input.length && !chunks.isOver; ) {
-      at = chunks.next(input, at, input.length);
-      this.#bodyBytes += chunks.dataEnd - chunks.dataStart;
-      if (this.#bodyBytes > this.#maxBodyBytes) throw tooLarge(`more than ${this.#maxBodyBytes}`, this.#maxBodyBytes);
-      this.#exchange.body(input, chunks.dataStart, chunks.dataEnd);
-      this.#use(at);
-    }
-    if (chunks.isOver) this.#leftBytes = 0;
   }
 
   /** The input has been used up to `at`. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type ApiServer, connect } from '../testing/api-server.ts';
+import { manifest, type Spec } from '../testing/manifests.ts';
 import { ModelDeployment } from './model-deployment.ts';
 
 let api: ApiServer;
@@ -8,22 +9,17 @@ beforeAll(async () => {
 });
 afterAll(() => api.dispose());
 
-type Fields = Record<string, unknown>;
-const manifest = (traffic: Fields) =>
-  JSON.parse(
-    JSON.stringify({ metadata: { name: 'churn' }, spec: { model: { uri: 's3://models/churn/7/' }, traffic } }),
-  );
 const ingress = { host: 'churn.example.com' };
 const matches = (count: number) =>
   Array.from({ length: count }, (_, index) => ({ header: 'x-tester', value: String(index), to: 'Canary' }));
-const atGateway = (gateway: Fields, others: Fields = {}): Fields => ({
+const atGateway = (gateway: Spec, others: Spec = {}): Spec => ({
   provider: 'GatewayAPI',
   expose: { gateway: { name: 'public', ...gateway } },
   ...others,
 });
 
 describe('the API server accepts', () => {
-  test.each<[string, Fields]>([
+  test.each<[string, Spec]>([
     ['a load balancer', { expose: { loadBalancer: {} } }],
     [
       'a load balancer for some, as the cloud wants it',
@@ -54,12 +50,12 @@ describe('the API server accepts', () => {
     ['gRPC at a host of its own', atGateway({ hostnames: ['a.example.com'], grpc: { hostnames: ['b.example.com'] } })],
     ['as many matches as a route has rules for', atGateway({}, { match: matches(15) })],
   ])('%s', async (_title, traffic) => {
-    await expect(api.preview(ModelDeployment, manifest(traffic))).resolves.toBeDefined();
+    await expect(api.preview(ModelDeployment, manifest({ traffic }))).resolves.toBeDefined();
   });
 });
 
 describe('the API server refuses, naming the field,', () => {
-  test.each<[string, Fields, string]>([
+  test.each<[string, Spec, string]>([
     [
       'a range of addresses that is none',
       { expose: { loadBalancer: { sourceRanges: ['10.0.0.1'] } } },
@@ -101,6 +97,6 @@ describe('the API server refuses, naming the field,', () => {
       'spec.traffic.match[0].value',
     ],
   ])('%s', async (_title, traffic, message) => {
-    await expect(api.preview(ModelDeployment, manifest(traffic))).rejects.toThrow(message);
+    await expect(api.preview(ModelDeployment, manifest({ traffic }))).rejects.toThrow(message);
   });
 });

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
 import { type ApiServer, connect } from '../testing/api-server.ts';
+import { manifest, type Spec } from '../testing/manifests.ts';
 import { ModelDeployment } from './model-deployment.ts';
 
 let api: ApiServer;
@@ -8,11 +9,6 @@ beforeAll(async () => {
 });
 afterAll(() => api.dispose());
 
-type Spec = Record<string, unknown>;
-const manifest = (spec: Spec) =>
-  JSON.parse(
-    JSON.stringify({ metadata: { name: 'churn' }, spec: { model: { uri: 's3://models/churn/7/' }, ...spec } }),
-  );
 const rollout = (fields: Spec): Spec => ({ rollout: { strategy: 'Canary', ...fields } });
 const steps = (...list: Spec[]): Spec => rollout({ steps: list });
 const metrics = (...list: Spec[]): Spec => rollout({ analysis: { metrics: list } });

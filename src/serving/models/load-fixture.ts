@@ -1,6 +1,7 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import winston from 'winston';
 import type { Logger } from '../../telemetry/logger.ts';
@@ -46,4 +47,39 @@ export function loadOptions(
     },
     ...overrides,
   };
+}
+
+export type Files = Readonly<Record<string, Uint8Array>>;
+
+/** Writes files by their paths below a folder; answers the folder. */
+export async function writeFiles(directory: string, files: Files): Promise<string> {
+  for (const [path, content] of Object.entries(files)) {
+    await mkdir(dirname(join(directory, path)), { recursive: true });
+    await writeFile(join(directory, path), content);
+  }
+  return directory;
+}
+
+export function sha256(content: Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+interface Registry {
+  readonly url: string;
+  readonly credentials: { readonly username: string; readonly password: string };
+}
+
+/** Where an artefact is pushed to, with the tag `v1`. */
+export function pushTo({ url, credentials }: Registry, repository: string) {
+  return { registry: url, repository, tag: 'v1', credentials };
+}
+
+/** The URI of what was pushed there; its host is not asked, the endpoint is. */
+export function ociUri(repository: string): string {
+  return `oci://registry.test/${repository}:v1`;
+}
+
+/** Load options with the credentials of a registry. */
+export function signedIn(root: string, { credentials: { username, password } }: Registry) {
+  return loadOptions(root, { credentials: { registryUsername: username, registryPassword: password } });
 }

@@ -1,21 +1,27 @@
-import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { createServer, request as forward, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dirname, join } from 'node:path';
-import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { join } from 'node:path';
 import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { pushArtefact, pushManifest, titledLayer } from '../../../e2e/models/push-oci.ts';
+import { pushArtefact, titledLayer } from '../../../e2e/models/push-oci.ts';
 import { type OciRegistry, startOciRegistry } from '../../../e2e/services/oci-registry.ts';
 import { type S3Server, startS3Server } from '../../../e2e/services/s3-server.ts';
-import { loadOptions, modelBytes, scratch, silent } from './load-fixture.ts';
+import {
+  type Files,
+  loadOptions,
+  modelBytes,
+  ociUri,
+  pushTo,
+  scratch,
+  sha256,
+  signedIn,
+  silent,
+  writeFiles,
+} from './load-fixture.ts';
 import { loadModel } from './load-model.ts';
 import { directoryDigest } from './model-digest.ts';
 import { resolveModel } from './resolve-model.ts';
-
-type Files = Readonly<Record<string, Uint8Array>>;
 
 /** One kind of source, and how to put models where it finds them. */
 interface Kind {
@@ -57,14 +63,6 @@ afterAll(async () => {
   await Promise.all([s3?.stop(), registry?.stop()]);
 });
 
-async function writeFiles(directory: string, files: Files): Promise<string> {
-  for (const [path, content] of Object.entries(files)) {
-    await mkdir(dirname(join(directory, path)), { recursive: true });
-    await writeFile(join(directory, path), content);
-  }
-  return directory;
-}
-
 async function putObjects(prefix: string, files: Files): Promise<void> {
   const client = new S3Client({
     endpoint: s3.url,
@@ -77,14 +75,6 @@ async function putObjects(prefix: string, files: Files): Promise<void> {
   }
   client.destroy();
 }
-
-const push = (repository: string) => ({
-  registry: registry.url,
-  repository,
-  tag: 'v1',
-  credentials: registry.credentials,
-});
-const ociUri = (repository: string) => `oci://registry.test/${repository}:v1`;
 
 const kinds: readonly Kind[] = [
   {
@@ -132,19 +122,17 @@ const kinds: readonly Kind[] = [
     endpoint: () => registry.url,
     async publishFile(_root, name, content) {
       const repository = `single/${name.replace(/\W/g, '-')}`;
-      await pushArtefact(push(repository), [titledLayer(name, content)]);
+      await pushArtefact(pushTo(registry, repository), [titledLayer(name, content)]);
       return ociUri(repository);
     },
     async publishDirectory(_root, name, files) {
       const layers = Object.entries(files).map(([path, content]) => titledLayer(path, content));
-      await pushArtefact(push(name), layers);
+      await pushArtefact(pushTo(registry, name), layers);
       return ociUri(name);
     },
     missing: () => ociUri('nowhere'),
   },
 ];
-
-const sha256 = (content: Uint8Array) => createHash('sha256').update(content).digest('hex');
 
 /** A proxy to a real store that drops the first large answer after a megabyte. */
 async function startDroppingProxy(store: string) {
@@ -179,10 +167,7 @@ async function startDroppingProxy(store: string) {
   };
 }
 
-const optionsOf = (root: string) =>
-  loadOptions(root, {
-    credentials: { registryUsername: registry.credentials.username, registryPassword: registry.credentials.password },
-  });
+const optionsOf = (root: string) => signedIn(root, registry);
 const endpointOf = ({ endpoint }: Kind) => (endpoint === undefined ? {} : { endpoint: endpoint() });
 
 describe.each(kinds)('a model by $scheme://', (kind) => {
@@ -321,120 +306,6 @@ describe('credentials', () => {
       vi.stubEnv('AWS_ACCESS_KEY_ID', s3.credentials.accessKeyId);
       vi.stubEnv('AWS_SECRET_ACCESS_KEY', s3.credentials.secretAccessKey);
     }
-  });
-});
-
-describe('ways to lay a model out in a registry', () => {
-  const tarOf = (directory: string) => execFileSync('tar', ['-C', directory, '-cf', '-', '.'], { maxBuffer: 1 << 26 });
-  const TAR = 'application/vnd.oci.image.layer.v1.tar';
-  const load = (root: string, repository: string, uri = ociUri(repository)) => {
-    const credentials = {
-      registryUsername: registry.credentials.username,
-      registryPassword: registry.credentials.password,
-    };
-    return resolveModel({ ...loadOptions(root, { credentials }), uri, endpoint: registry.url });
-  };
-  const IMAGE = 'application/vnd.oci.image.config.v1+json';
-
-  it.each([
-    ['a tar', TAR, (tar: Buffer) => tar, 'files', undefined],
-    ['a gzipped tar', `${TAR}+gzip`, gzipSync, 'files', undefined],
-    ['a zstd tar', `${TAR}+zstd`, zstdCompressSync, 'files', undefined],
-    ['an image that carries it under /models', `${TAR}+gzip`, gzipSync, 'image', IMAGE],
-  ] as const)(
-    '%s has the digest of the directory it holds',
-    async (_name, mediaType, compress, folder, configMediaType) => {
-      await using root = await scratch();
-      const files = { 'model.onnx': await modelBytes('digits.onnx'), 'a/deep/card.md': Buffer.from('x'.repeat(1000)) };
-      await writeFiles(join(root.path, 'files'), files);
-      await writeFiles(join(root.path, 'image', 'models'), files);
-      await writeFiles(join(root.path, 'image', 'etc'), { passwd: Buffer.from('root') });
-      const repository = `layout/${createHash('md5')
-        .update(mediaType + folder)
-        .digest('hex')}`;
-      const layer = { mediaType, content: compress(tarOf(join(root.path, folder))) };
-      await pushArtefact({ ...push(repository), ...(configMediaType ? { configMediaType } : {}) }, [layer]);
-      const wanted = directoryDigest(new Map(Object.entries(files).map(([path, bytes]) => [path, sha256(bytes)])));
-      expect((await load(root.path, repository)).sha256).toBe(wanted);
-    },
-  );
-
-  it('an image built on a base holds the files of /models only, as its upper layers leave them', async () => {
-    await using root = await scratch();
-    const content = await modelBytes('digits.onnx');
-    const base = await writeFiles(join(root.path, 'base'), { 'bin/busybox': Buffer.from('elf') });
-    execFileSync('ln', [join(base, 'bin/busybox'), join(base, 'bin/cat')]);
-    execFileSync('ln', ['-s', '/bin/busybox', join(base, 'bin/sh')]);
-    const old = await writeFiles(join(root.path, 'old'), {
-      'models/model.onnx': Buffer.from('old'),
-      'models/notes.md': Buffer.from('old'),
-    });
-    const upper = await writeFiles(join(root.path, 'upper'), {
-      'models/model.onnx': content,
-      'models/.wh.notes.md': Buffer.from(''),
-    });
-    const layers = [base, old, upper].map((folder) => ({ mediaType: `${TAR}+gzip`, content: gzipSync(tarOf(folder)) }));
-    await pushArtefact({ ...push('based'), configMediaType: IMAGE }, layers);
-    const wanted = directoryDigest(new Map([['model.onnx', sha256(content)]]));
-    expect((await load(root.path, 'based')).sha256).toBe(wanted);
-  });
-
-  it('an image with a link for its model is refused', async () => {
-    await using root = await scratch();
-    const folder = await writeFiles(join(root.path, 'image'), { 'models/real.onnx': Buffer.from('x') });
-    execFileSync('ln', ['-s', 'real.onnx', join(folder, 'models/model.onnx')]);
-    await pushArtefact({ ...push('linked-image'), configMediaType: IMAGE }, [
-      { mediaType: TAR, content: tarOf(folder) },
-    ]);
-    await expect(load(root.path, 'linked-image')).rejects.toMatchObject({ reason: 'InvalidModel' });
-  });
-
-  it('an index leads to the manifest for this machine', async () => {
-    await using root = await scratch();
-    const content = await modelBytes('digits.onnx');
-    const digest = await pushArtefact(push('indexed'), [titledLayer('digits.onnx', content)]);
-    const mediaType = 'application/vnd.oci.image.index.v1+json';
-    const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
-    const manifestType = 'application/vnd.oci.image.manifest.v1+json';
-    const size = (
-      await fetch(`${registry.url}/v2/indexed/manifests/${digest}`, {
-        headers: {
-          authorization: `Basic ${Buffer.from(`${registry.credentials.username}:${registry.credentials.password}`).toString('base64')}`,
-          accept: manifestType,
-        },
-      }).then((answer) => answer.arrayBuffer())
-    ).byteLength;
-    const entry = (arch: string) => ({
-      mediaType: manifestType,
-      digest,
-      size,
-      platform: { os: 'linux', architecture: arch },
-    });
-    await pushManifest(push('indexed'), 'v2', {
-      schemaVersion: 2,
-      mediaType,
-      manifests: [entry('riscv64'), entry(architecture)],
-    } as never);
-    expect((await load(root.path, 'indexed', 'oci://registry.test/indexed:v2')).sha256).toBe(sha256(content));
-    const byDigest = `oci://registry.test/indexed@${digest}`;
-    expect((await load(root.path, 'indexed', byDigest)).sha256).toBe(sha256(content));
-  });
-
-  it('a layer that leads out of the model is refused', async () => {
-    await using root = await scratch();
-    await pushArtefact(push('escape'), [
-      titledLayer('model.onnx', Buffer.from('x')),
-      titledLayer('../../etc/passwd', Buffer.from('y')),
-    ]);
-    await expect(load(root.path, 'escape')).rejects.toMatchObject({ reason: 'InvalidModel' });
-  });
-
-  it('a tar with a link is refused', async () => {
-    await using root = await scratch();
-    await writeFiles(join(root.path, 'files'), { 'model.onnx': Buffer.from('x') });
-    execFileSync('ln', ['-s', '/etc/passwd', join(root.path, 'files', 'weights.bin')]);
-    await pushArtefact(push('linked'), [{ mediaType: TAR, content: tarOf(join(root.path, 'files')) }]);
-    await expect(load(root.path, 'linked')).rejects.toMatchObject({ reason: 'InvalidModel' });
   });
 });
 

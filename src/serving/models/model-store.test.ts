@@ -1,16 +1,14 @@
 import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { LoadFailure } from './failure.ts';
-import { loadOptions, scratch, silent } from './load-fixture.ts';
+import { loadOptions, scratch, sha256, silent } from './load-fixture.ts';
 import { placeModel } from './model-store.ts';
 import { openModel } from './open-model.ts';
 import { DEFAULT_SOURCE_LIMITS, type ModelContent, type ModelEntry } from './source.ts';
 
 const BYTES = Buffer.alloc(200_000, 'model');
-const sha256 = (content: Uint8Array) => createHash('sha256').update(content).digest('hex');
 const plenty = async () => 1e12;
 
 /** A model that arrives in pieces of 10 kB; `announced: false` leaves out its size, `breaksAt` ends it with an error. */

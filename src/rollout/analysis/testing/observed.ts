@@ -1,0 +1,50 @@
+import { LATENCY_BOUNDS_SECONDS, type RevisionCounts } from '../../../api/counts.ts';
+import type { Interval } from '../interval.ts';
+import type { Measure, Traffic } from '../policy.ts';
+import { type AnalysisState, beginAnalysis, observe } from '../state.ts';
+
+/** How the requests of one revision in an interval ended. */
+export interface Answers {
+  readonly requests: number;
+  readonly errors?: number;
+  /** Index of the bucket of all latencies. */
+  readonly bucket?: number;
+  readonly agreed?: number;
+}
+
+export function counts({ requests, errors = 0, bucket = 12, agreed }: Answers): RevisionCounts {
+  const buckets = Array.from({ length: LATENCY_BOUNDS_SECONDS.length + 1 }, (_, k) =>
+    k === bucket ? requests - errors : 0,
+  );
+  const latency = { buckets, sumSeconds: 0 };
+  const mirror = { requests, errors, dropped: 0, compared: requests, agreed: agreed ?? 0, latency };
+  return { requests, errors, latency, ...(agreed !== undefined && { mirror }) };
+}
+
+/** An analysis that has seen the same in each of so many intervals of ten seconds. */
+export function observed(
+  intervals: number,
+  canary: Answers,
+  stable: Answers | undefined,
+  traffic: Traffic = 'Split',
+): AnalysisState {
+  let state = beginAnalysis(traffic, 0);
+  for (let k = 1; k <= intervals; k += 1) {
+    const interval: Interval = {
+      endMs: k * 10_000,
+      durationMs: 10_000,
+      unread: 0,
+      canary: counts(canary),
+      ...(stable && { stable: counts(stable) }),
+    };
+    state = observe(state, interval);
+  }
+  return state;
+}
+
+/** The error rate may be larger by so much. */
+export const errors = (absolute: number, more = {}): Measure => ({
+  kind: 'ErrorRate',
+  allowed: { absolute },
+  ...more,
+});

@@ -22,15 +22,21 @@ export async function startBackends(ports: readonly number[]): Promise<readonly 
   return Promise.all(ports.map((port) => startProgram('backend.ts', [port], port, LOAD_CORE)));
 }
 
-/** A relay of this folder, on the relays' core. Flags are node's. */
+/** A relay of this folder, on the relays' core. Flags are node's; `args` follow the ports. */
 export function startProgram(
   program: string,
   ports: readonly number[],
   port: number,
   core = SERVER_CORE,
   flags: readonly string[] = [],
+  args: readonly string[] = [],
 ): Promise<Running> {
-  return start(core, process.execPath, [...flags, here(program), ...ports.map(String)], port);
+  return start(core, process.execPath, [...flags, here(program), ...ports.map(String), ...args], port);
+}
+
+/** Two pods that answer gRPC calls with what they got. */
+export async function startGrpcBackends(ports: readonly number[]): Promise<readonly Running[]> {
+  return Promise.all(ports.map((port) => startProgram('../../server/echo-grpc.ts', [port], port, LOAD_CORE)));
 }
 
 export const has = (command: string): boolean => spawnSync('which', [command]).status === 0;

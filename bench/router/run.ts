@@ -1,5 +1,5 @@
 /**
- * The router beside what else could stand there, in one run: `npm run bench -- router [--only saturated,paced,processes,memory]
+ * The router beside what else could stand there, in one run: `npm run bench -- router [--only saturated,paced,processes,memory,grpc]
  * [--rounds 6] [--seconds 0.8] [--memory-seconds 60] [--connections 1,16,64] [--profile FOLDER]`.
  * Every contender splits the same requests 90 to 10 over the same two pods and has one core for itself; load and pods have the
  * other. Contenders take turns in short rounds; figures are medians of the rounds, and ratios are medians of the rounds' ratios.
@@ -9,13 +9,21 @@ import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { HEAP_FLAGS } from '../heap-flags.ts';
 import { LoadProcess, type Measurement } from '../server/load.ts';
-import { jsonRequest } from '../server/requests.ts';
-import { has, type Running, startBackends, startHaproxy, startNginx, startProgram } from './contenders.ts';
+import { grpcMessage, jsonRequest } from '../server/requests.ts';
+import {
+  has,
+  type Running,
+  startBackends,
+  startGrpcBackends,
+  startHaproxy,
+  startNginx,
+  startProgram,
+} from './contenders.ts';
 import { PacedProcess } from './paced.ts';
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string', default: 'saturated,paced,processes,memory' },
+    only: { type: 'string', default: 'saturated,paced,processes,memory,grpc' },
     rounds: { type: 'string', default: '6' },
     seconds: { type: 'string', default: '0.8' },
     connections: { type: 'string', default: '1,16,64' },
@@ -28,11 +36,20 @@ const ROUNDS = Number(values.rounds);
 const DURATION_MS = Number(values.seconds) * 1000;
 const CONNECTIONS = values.connections.split(',').map(Number);
 const BACKENDS = [7101, 7102];
-const payload = jsonRequest(1, 30).toString('base64');
+const GRPC_BACKENDS = [7111, 7112];
+const REST: Request = { payload: jsonRequest(1, 30).toString('base64'), path: '' };
+const GRPC: Request = { payload: grpcMessage(1, 30).toString('base64'), path: '/bench.Echo/Echo' };
+const { payload } = REST;
 /** After so many requests V8 has compiled what is hot. */
 const WARM_REQUESTS = 30_000;
 const MAX_WARM_MS = 20_000;
 const PACE_PER_SECOND = 2_000;
+
+/** What every request of a load is. */
+interface Request {
+  readonly payload: string;
+  readonly path: string;
+}
 
 const running: { stop(): void }[] = [];
 function keep<T extends { stop(): void }>(started: T): T {
@@ -74,8 +91,8 @@ function show(what: string, figures: string): void {
   console.log(`  ${what.padEnd(40)} ${figures}`);
 }
 
-async function warm(load: LoadProcess, { port, pid }: Running): Promise<void> {
-  const job = { port, connections: 16, warmUpMs: 0, durationMs: 1_500, payload, path: '' };
+async function warm(load: LoadProcess, { port, pid }: Running, request = REST): Promise<void> {
+  const job = { port, connections: 16, warmUpMs: 0, durationMs: 1_500, ...request };
   const untilMs = performance.now() + MAX_WARM_MS;
   for (let requests = 0; requests < WARM_REQUESTS && performance.now() < untilMs; ) {
     requests += (await load.measure(job, pid)).requests;
@@ -87,21 +104,27 @@ async function race(
   load: LoadProcess,
   contenders: readonly Contender[],
   connections: number,
+  request: Request,
 ): Promise<ReadonlyMap<string, readonly Measurement[]>> {
   const rounds = new Map<string, Measurement[]>(contenders.map(({ name }) => [name, []]));
   for (let round = 0; round < ROUNDS; round++) {
     for (const { name, port, pid } of contenders) {
-      const job = { port, connections, warmUpMs: 300, durationMs: DURATION_MS, payload, path: '' };
+      const job = { port, connections, warmUpMs: 300, durationMs: DURATION_MS, ...request };
       rounds.get(name)?.push(await load.measure(job, pid));
     }
   }
   return rounds;
 }
 
-async function saturated(load: LoadProcess, contenders: readonly Contender[], direct: Contender): Promise<void> {
+async function saturated(
+  load: LoadProcess,
+  contenders: readonly Contender[],
+  direct: Contender,
+  request = REST,
+): Promise<void> {
   for (const connections of CONNECTIONS) {
-    console.log(`saturated, ${connections} connections`);
-    const rounds = await race(load, [direct, ...contenders], connections);
+    console.log(`saturated, ${connections} connections${request === GRPC ? ', gRPC' : ''}`);
+    const rounds = await race(load, [direct, ...contenders], connections, request);
     const ours = rounds.get('fairlead') ?? [];
     for (const [name, figures] of rounds) {
       const rate = Math.round(median(figures.map(({ perSecond }) => perSecond)));
@@ -143,6 +166,25 @@ async function paced(contenders: readonly Contender[], direct: Contender): Promi
       `${own}; added p50 ${added('p50Ms')} ms (aim < 0.3), p99 ${added('p99Ms')} ms (aim < 1.5)${unsent > 0 ? `; ${unsent} unsent` : ''}`,
     );
   }
+}
+
+/** gRPC calls beside a pass-through of grpc-js; neither reads messages. */
+async function grpc(): Promise<void> {
+  const backends = await startGrpcBackends(GRPC_BACKENDS);
+  for (const backend of backends) keep(backend);
+  const [stable] = backends;
+  if (stable === undefined) throw new Error('the pods did not start');
+  const ports = (own: number) => [own, ...GRPC_BACKENDS];
+  const contenders: readonly Contender[] = [
+    { name: 'grpc-js pass-through', ...keep(await startProgram('grpc-passthrough.ts', ports(7221), 7221)) },
+    {
+      name: 'fairlead',
+      ...keep(await startProgram('fairlead.ts', ports(17_222), 17_222, undefined, HEAP_FLAGS, ['grpc'])),
+    },
+  ];
+  const load = keep(new LoadProcess('grpc-load.ts'));
+  for (const contender of contenders) await warm(load, contender, GRPC);
+  await saturated(load, contenders, { ...stable, name: 'direct' }, GRPC);
 }
 
 /** CPU a request of two routers that share the load, beside one that has all of it. */
@@ -216,6 +258,7 @@ try {
   if (PARTS.has('paced')) await paced(contenders, direct);
   if (PARTS.has('processes')) await processes(load, router);
   if (PARTS.has('memory')) await memory(load, router);
+  if (PARTS.has('grpc')) await grpc();
 } finally {
   for (const started of running) started.stop();
 }

@@ -170,3 +170,17 @@ describe('the Job', () => {
     expect(id({ pod: { serviceAccountName: 'other' } })).not.toBe(id({}));
   });
 });
+
+test('a Job asks for the URI and endpoint as they are: the kubelet finds no variable in them', () => {
+  const uri = 's3://b/$(AWS_SECRET_ACCESS_KEY)/$$(HOME)';
+  const spec = specOf({ model: { uri, endpoint: 'http://$(HOST)' } });
+  const job = desiredResolveJob({ owner: OWNER, spec, uri, image: 'fairlead:1' }, 1);
+  const { template } = job.spec as { template: { spec: { containers: { args: string[] }[] } } };
+  expect(template.spec.containers[0]?.args).toEqual([
+    'resolve',
+    '--uri',
+    's3://b/$$(AWS_SECRET_ACCESS_KEY)/$$$$(HOME)',
+    '--endpoint',
+    'http://$$(HOST)',
+  ]);
+});

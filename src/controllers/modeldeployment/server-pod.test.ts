@@ -46,7 +46,36 @@ describe('every container of a pod', () => {
   });
 });
 
+test('no argument or variable has a variable of Kubernetes in it: the kubelet would put a secret there', () => {
+  const container = { image: 'triton', ports: { http: 8000 } };
+  const uri = 'file:///models/$(AWS_SECRET_ACCESS_KEY)/$$(HOME)';
+  const pod = podOf({ runtime: { container }, model: { ...ref.model, endpoint: 'http://$(KEY)' } }, { ...model, uri });
+  const s3 = podOf(
+    { runtime: { container }, model: { ...ref.model, endpoint: 'http://$(KEY)' } },
+    { ...model, uri: 's3://b/$(KEY)' },
+  );
+  const path = serverOf(pod)?.env?.find(({ name }) => name === 'FAIRLEAD_MODEL_PATH')?.value;
+  const texts = [...(pod.initContainers?.[0]?.args ?? []), ...(s3.initContainers?.[0]?.args ?? []), path ?? ''];
+  expect(texts).toEqual(expect.arrayContaining([expect.stringContaining('$$(KEY)')]));
+  expect(texts.map(asKubeletReads)).toEqual(
+    expect.arrayContaining([uri, uri.slice('file://'.length), 's3://b/$(KEY)', 'http://$(KEY)']),
+  );
+});
+
+/** What the kubelet makes of an argument: `$$` is one `$`, and `$(NAME)` is the variable's value. */
+function asKubeletReads(text: string): string {
+  return text.replace(/\$(\$|\(([^)]*)\))/g, (_all, first: string) => (first === '$' ? '$' : 'EXPANDED'));
+}
+
 describe('the built-in server', () => {
+  test('ends before the kubelet kills it, and not much sooner', () => {
+    const pod = podOf({});
+    const [role, flag, grace] = serverOf(pod)?.args ?? [];
+    expect([role, flag]).toEqual(['server', '--grace']);
+    const spareSeconds = (pod.terminationGracePeriodSeconds ?? 0) - Number.parseInt(grace ?? '', 10);
+    expect(spareSeconds).toBe(5);
+  });
+
   test('is told a configuration that it accepts', () => {
     const spec = specOf({
       ...ref,
@@ -112,6 +141,10 @@ describe('a declared container', () => {
     ['https://host/get?model=churn', '/var/lib/fairlead/models/model'],
     ['oci://host/churn:7', '/var/lib/fairlead/models/model'],
     ['pvc://data/churn/7', '/mnt/pvc/data/churn/7'],
+    ['pvc://data/my%20model/100%25', '/mnt/pvc/data/my model/100%'],
+    ['file:///opt/my%20model', '/opt/my model'],
+    // The download says what is wrong with it.
+    ['file:///opt/100%', '/opt/100%'],
     ['file:///opt/model', '/opt/model'],
   ])('finds the model of %s at %s', (uri, path) => {
     expect(modelPath(uri)).toBe(path);

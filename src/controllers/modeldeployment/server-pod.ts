@@ -16,6 +16,8 @@ export const CONFIG_VARIABLE = 'FAIRLEAD_SERVER_CONFIG';
 const MODEL_PATH_VARIABLE = 'FAIRLEAD_MODEL_PATH';
 /** Long enough for a server to fail its readiness, answer what it has, and end. */
 const TERMINATION_GRACE_SECONDS = 60;
+/** Before the kubelet kills it a server ends by itself, so that it can say what it left unanswered. */
+const SERVER_GRACE_SECONDS = TERMINATION_GRACE_SECONDS - 5;
 /** Endpoints take a moment to follow; a container that ends at once would lose requests. */
 const FOREIGN_DRAIN_SECONDS = 5;
 
@@ -54,9 +56,9 @@ export function variableText(config: ServingConfig): string {
   return JSON.stringify(config).replaceAll('$', '\\u0024');
 }
 
-/** An argument in which the kubelet finds no `$(VARIABLE)` to replace. */
+/** An argument, or a plain variable, that reaches the container as it is: the kubelet reads `$(NAME)` as a variable, `$$` as `$`. */
 export function literalArgument(text: string): string {
-  return text.replaceAll('$(', '$$(');
+  return text.replaceAll('$', () => '$$');
 }
 
 const fromField = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
@@ -69,7 +71,7 @@ function builtInContainer(input: ServerPodInput): V1Container {
   return {
     name: SERVER_CONTAINER,
     image,
-    args: ['server'],
+    args: ['server', '--grace', `${SERVER_GRACE_SECONDS}s`],
     ports: [http, grpc, metrics].map(({ name, container }) => ({ name, containerPort: container, protocol: 'TCP' })),
     ...fetchingContainer(spec, model.uri),
     env: [
@@ -89,11 +91,20 @@ function builtInContainer(input: ServerPodInput): V1Container {
 /** Where a declared container finds the model. */
 export function modelPath(uri: string): string {
   const claim = claimOf(uri);
-  if (claim !== undefined) return `${PVC_ROOT}/${claim.claim}/${claim.path}`;
-  if (uri.startsWith('file://')) return uri.slice('file://'.length);
+  if (claim !== undefined) return `${PVC_ROOT}/${claim.claim}/${decodedPath(claim.path)}`;
+  if (uri.startsWith('file://')) return decodedPath(uri.slice('file://'.length));
   // Servers tell formats by the name of a file or directory, so that it keeps its own where that can be a path.
   const name = uri.split('/').findLast((part) => part !== '') ?? '';
   return `${MODEL_ROOT}/${/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(name) ? name : 'model'}`;
+}
+
+/** As the download reads it, which refuses a `%` that stands for nothing. */
+function decodedPath(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
 }
 
 /** Downloads the model, or reads it in place, and ends in failure when the digest is another. */

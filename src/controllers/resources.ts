@@ -32,6 +32,7 @@ export interface ContainerState {
     readonly signal?: number;
     readonly reason?: string;
     readonly message?: string;
+    readonly startedAt?: string;
     readonly finishedAt?: string;
   };
 }

@@ -58,6 +58,27 @@ describe('a pod that is not ready is explained', () => {
       says: 'container server ends with exit code 3: Segmentation fault',
     },
     {
+      rule: 'as loading again after its container ended for the first time',
+      pod: withContainer({
+        state: { running: {} },
+        lastState: { terminated: { exitCode: 137, reason: 'OOMKilled' } },
+        restartCount: 1,
+      }),
+      reason: 'Loading',
+      kind: 'waiting',
+      says: 'being loaded again: container server needs more memory than its limit',
+    },
+    {
+      rule: 'by how its only container ended where nothing starts it again',
+      pod: pod({
+        phase: 'Failed',
+        containerStatuses: [{ name: 'resolve', state: { terminated: { exitCode: 137, reason: 'OOMKilled' } } }],
+      }),
+      reason: 'OOMKilled',
+      kind: 'failed',
+      says: 'resources.limits.memory',
+    },
+    {
       rule: 'by the image that cannot be pulled',
       pod: withContainer({ state: { waiting: { reason: 'ErrImagePull', message: 'not found' } } }),
       reason: 'ImagePullFailed',
@@ -107,7 +128,12 @@ describe('a pod that is not ready is explained', () => {
     },
     {
       rule: 'by the kubelet that evicted it',
-      pod: pod({ phase: 'Failed', reason: 'Evicted', message: 'The node was low on resource: memory.' }),
+      pod: pod({
+        phase: 'Failed',
+        reason: 'Evicted',
+        message: 'The node was low on resource: memory.',
+        containerStatuses: [{ name: 'server', state: { terminated: { exitCode: 137, reason: 'Error' } } }],
+      }),
       reason: 'Evicted',
       kind: 'capacity',
       says: 'low on resource: memory',

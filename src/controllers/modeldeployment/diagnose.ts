@@ -127,10 +127,10 @@ export function diagnoseMissingPod(events: readonly KubeEvent[]): Diagnosis {
 export function diagnosePod(pod: Pod): Diagnosis | undefined {
   const { status } = pod;
   if (pod.metadata.deletionTimestamp !== undefined || isReady(pod)) return undefined;
+  const containers = containersOf(pod);
   if (status?.phase === 'Failed') {
-    const ended = [...(status.initContainerStatuses ?? []), ...(status.containerStatuses ?? [])]
-      .map(diagnoseContainer)
-      .find((found) => found?.kind === 'failed');
+    // The kubelet gives a reason where it ended the pod itself; how its containers took that explains nothing.
+    const ended = status.reason === undefined ? containers.map(diagnoseFinalEnd).find(Boolean) : undefined;
     if (ended !== undefined) return ended;
     const message = status.message ?? 'no message';
     return status.reason === 'Evicted'
@@ -146,13 +146,25 @@ export function diagnosePod(pod: Pod): Diagnosis | undefined {
     );
     return diagnosis('Unschedulable', message);
   }
-  const containers = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
   const found = containers.map(diagnoseContainer).filter((each) => each !== undefined);
   return sorted(found)[0] ?? diagnosis('Starting', 'the pod is being started');
 }
 
 export function isReady(pod: Pod): boolean {
   return pod.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
+}
+
+export function containersOf({ status }: Pod): readonly ContainerStatus[] {
+  return [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])];
+}
+
+/** A container that ran for so long did not crash at its start; the kubelet's back-off begins anew after it as well. */
+const LONG_RUN_MS = 600_000;
+
+/** How often a container was started again since it last ran for long. */
+export function restartsInARow({ restartCount = 0, state, lastState }: ContainerStatus): number {
+  const { startedAt = '', finishedAt = '' } = state?.terminated ?? lastState?.terminated ?? {};
+  return Date.parse(finishedAt) - Date.parse(startedAt) >= LONG_RUN_MS ? 0 : restartCount;
 }
 
 const IMAGE_PULL = new Set([
@@ -166,7 +178,8 @@ const IMAGE_PULL = new Set([
 ]);
 const START_ERRORS = new Set(['CreateContainerError', 'RunContainerError', 'CreateContainerConfigError']);
 
-function diagnoseContainer(container: ContainerStatus): Diagnosis | undefined {
+/** Of a container of a pod that may start it again. */
+export function diagnoseContainer(container: ContainerStatus): Diagnosis | undefined {
   if (container.ready === true) return undefined;
   const { waiting, running, terminated } = container.state ?? {};
   const why = waiting?.reason ?? '';
@@ -182,11 +195,23 @@ function diagnoseContainer(container: ContainerStatus): Diagnosis | undefined {
       ? diagnosis('ContainerStartFailed', `${why}: ${tail(detail)}`)
       : diagnosis('CredentialsNotFound', `${missing[1]} "${missing[2]}" does not exist in the namespace: create it`);
   }
-  // Between two attempts a container runs or waits; what ended the last one is still why it is not ready.
   const ended = terminated ?? container.lastState?.terminated;
-  if (ended !== undefined && ended.exitCode !== 0) return diagnoseEnd(container.name, ended);
+  if (ended !== undefined && ended.exitCode !== 0) {
+    const end = diagnoseEnd(container.name, ended);
+    // A node, a probe or the kernel may end any container once. What ends time and again has failed, also while it runs
+    // for a moment between two ends; what a server says about its model has failed at once.
+    const isFirst = restartsInARow(container) < (running === undefined ? 1 : 2);
+    if (!isFirst || loadFailure(ended.message) !== undefined) return end;
+    return diagnosis('Loading', `the model is being loaded again: ${end.message}`);
+  }
   if (running !== undefined) return diagnosis('Loading', 'the model is being loaded');
   return undefined;
+}
+
+/** Of a container that nothing starts again. */
+function diagnoseFinalEnd({ name, state }: ContainerStatus): Diagnosis | undefined {
+  const ended = state?.terminated;
+  return ended === undefined || ended.exitCode === 0 ? undefined : diagnoseEnd(name, ended);
 }
 
 function diagnoseEnd(

@@ -1,11 +1,11 @@
 /** What keeps a revision from ever serving, told apart from what only takes its time. Pure. */
 import type { Failure } from '../../rollout/types.ts';
-import type { Deployment, Pod } from '../resources.ts';
-import { diagnose, diagnosePod, isReady } from './diagnose.ts';
+import type { ContainerStatus, Deployment, Pod } from '../resources.ts';
+import { containersOf, diagnose, diagnoseContainer, diagnosePod, isReady, restartsInARow } from './diagnose.ts';
 
-/** Times that a container has ended before that counts as lasting. */
+/** Times in a row that a container was started again before that counts as lasting. */
 const LASTING_RESTARTS = 2;
-/** The same for a pod that does not even start, or that is not even made. */
+/** How long the same counts for a container that does not run, or a pod that is not even made. */
 const LASTING_MS = 60_000;
 
 /** Since when a revision is tried, and now; milliseconds since the Unix epoch. */
@@ -38,9 +38,17 @@ export function lastingFailure(
 
 function hasLastingFailure(pod: Pod, nowMs: number): boolean {
   if (diagnosePod(pod)?.kind !== 'failed') return false;
-  const containers = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
-  const restarts = Math.max(0, ...containers.map(({ restartCount = 0 }) => restartCount));
-  return restarts >= LASTING_RESTARTS || nowMs - Date.parse(pod.metadata.creationTimestamp ?? '') >= LASTING_MS;
+  const madeAtMs = Date.parse(pod.metadata.creationTimestamp ?? '');
+  return containersOf(pod)
+    .filter((container) => diagnoseContainer(container)?.kind === 'failed')
+    .some((container) => restartsInARow(container) >= LASTING_RESTARTS || isDownForLong(container, madeAtMs, nowMs));
+}
+
+/** One that runs is on its way, however old its pod is: a container that ended once is loading again. */
+function isDownForLong({ state, lastState }: ContainerStatus, madeAtMs: number, nowMs: number): boolean {
+  if (state?.running !== undefined) return false;
+  const endedAtMs = Date.parse((state?.terminated ?? lastState?.terminated)?.finishedAt ?? '');
+  return nowMs - (Number.isNaN(endedAtMs) ? madeAtMs : endedAtMs) >= LASTING_MS;
 }
 
 function isRefusedForLong(deployment: Deployment | undefined, nowMs: number): boolean {

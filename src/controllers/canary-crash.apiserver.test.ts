@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { findCondition } from '../runtime/conditions.ts';
@@ -83,15 +82,22 @@ test('an operator killed between every two writes of a canary goes on step by st
 const digestOf = ({ metadata }: { metadata: { annotations?: Readonly<Record<string, string>> } }) =>
   metadata.annotations?.[ANNOTATIONS.modelSha256];
 
-/** Resolves when the operator has nothing left to write: the new model serves and the old one has no pods. */
+/** Whether nothing is left to write: the new model serves and the old one has no pods. */
+async function isDone(): Promise<boolean> {
+  const running = (await cluster.list(DEPLOYMENTS)).filter(
+    ({ metadata: { labels }, spec }) => labels?.[LABELS.revision] !== undefined && (spec?.replicas ?? 1) > 0,
+  );
+  return running.length === 1 && serves('2', await read());
+}
+
+/** Resolves to true when the operator has nothing left to write, to false when it is gone before. */
 async function over(process: ChildProcess): Promise<boolean> {
-  while (process.exitCode === null && process.signalCode === null) {
-    const isDone = serves('2', await read());
-    const running = (await cluster.list(DEPLOYMENTS)).filter(
-      ({ metadata: { labels }, spec }) => labels?.[LABELS.revision] !== undefined && (spec?.replicas ?? 1) > 0,
-    );
-    if (isDone && running.length === 1) return true;
-    await delay(50);
-  }
-  return false;
+  let done = false;
+  const isOver = async () => {
+    if (process.exitCode !== null || process.signalCode !== null) return true;
+    done = await isDone();
+    return done;
+  };
+  await eventually('the operator is done or gone', isOver, 120_000);
+  return done;
 }

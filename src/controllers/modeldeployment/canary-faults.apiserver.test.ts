@@ -1,5 +1,5 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { sleep } from '../../runtime/clock.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
 import { PODS } from '../resources.ts';
 import { isRouterPod } from '../router/selector.ts';
@@ -9,8 +9,7 @@ import { fastClock } from '../testing/played-cluster.ts';
 import { conditionOf, digest, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
 
 const kubeconfig = inject('kubeconfig');
-const SPEED = 20;
-const clock = fastClock(SPEED);
+const clock = fastClock(20);
 const tenant = tenants(kubeconfig, { beforeEach, afterEach }, clock);
 
 /** Each step is held for longer than a fault lasts. */
@@ -37,7 +36,7 @@ describe('a canary on its way', () => {
       await tenant().change({ model: model('2') });
       await tenant().until('weight 10', ({ status }) => status?.canary?.weight === 10);
       gateway.away();
-      await delay(120_000 / SPEED);
+      await sleep(clock, 120_000);
       gateway.back();
       await tenant().until('the new model', serves('2'));
       expect(tenant().cluster.routers.weights(NAME)).toEqual(WHOLE);

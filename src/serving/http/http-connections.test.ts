@@ -2,9 +2,11 @@ import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { request as undiciRequest } from 'undici';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { FakeSession } from '../testing/fake-session.ts';
-import { identity, MAX_REQUEST_BYTES, startHttpServer, x } from '../testing/http-server.ts';
+import { httpServers, identity, MAX_REQUEST_BYTES, x } from '../testing/http-server.ts';
+
+const start = httpServers(onTestFinished);
 
 /** Sends bytes as they are and gives everything that comes back until the server closes. */
 async function raw(port: number, ...pieces: readonly (string | Buffer)[]): Promise<string> {
@@ -15,7 +17,7 @@ async function raw(port: number, ...pieces: readonly (string | Buffer)[]): Promi
 
 describe('limits', () => {
   test('a body that says it is too large is refused before it is sent', async () => {
-    const { port } = await startHttpServer(identity);
+    const { port } = await start(identity);
     const answer = await raw(
       port,
       'POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n',
@@ -27,7 +29,7 @@ describe('limits', () => {
   });
 
   test('a client that waits for 100 Continue is told 413 in its place', async () => {
-    const { port } = await startHttpServer(identity);
+    const { port } = await start(identity);
     const head = 'POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n';
     expect(await raw(port, `${head}Content-Length: 1000000000\r\n\r\n`)).toMatch(/^HTTP\/1.1 413 /);
     const small = JSON.stringify({ inputs: [x] });
@@ -36,7 +38,7 @@ describe('limits', () => {
   });
 
   test('a gigabyte in chunks is refused once it passes the limit, its sender sees why, and nothing of it is kept', async () => {
-    const { url } = await startHttpServer(identity);
+    const { url } = await start(identity);
     const piece = Buffer.alloc(2 ** 20, 0x20);
     let sent = 0;
     async function* gigabyte() {
@@ -50,7 +52,7 @@ describe('limits', () => {
   });
 
   test('the larger bodies of all connections together are bounded; small ones always pass', async () => {
-    const { port, call } = await startHttpServer(identity);
+    const { port, call } = await start(identity);
     const head = 'POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
     const unfinished = `${head}1\r\n \r\n${(9000).toString(16)}\r\n${' '.repeat(9000)}\r\n`;
     const holders = Array.from({ length: 10 }, () => connect(port, '127.0.0.1'));
@@ -70,7 +72,7 @@ describe('limits', () => {
     const session = new FakeSession({
       run: async (inputs) => promise.then(() => inputs.map((input) => ({ ...input, name: 'y' }))),
     });
-    const { port, call, metrics } = await startHttpServer({ session });
+    const { port, call, metrics } = await start({ session });
     const body = JSON.stringify({ inputs: [x] });
     const gone = connect(port, '127.0.0.1');
     gone.write(`POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n\r\n${body}`);
@@ -84,7 +86,7 @@ describe('limits', () => {
   test('a full queue is 429 with when to come again', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const session = new FakeSession({ run: async (inputs) => promise.then(() => inputs) });
-    const { call, metrics } = await startHttpServer({
+    const { call, metrics } = await start({
       session,
       batching: { maxBatchSize: 1, maxDelayMs: 0, maxQueueSize: 1 },
     });
@@ -106,7 +108,7 @@ describe('limits', () => {
   test('a request whose client has gone leaves the queue and is never run', async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const session = new FakeSession({ run: async (inputs) => promise.then(() => inputs) });
-    const { port, call, metrics } = await startHttpServer({
+    const { port, call, metrics } = await start({
       session,
       batching: { maxBatchSize: 1, maxDelayMs: 0, maxQueueSize: 10 },
     });
@@ -130,7 +132,7 @@ describe('limits', () => {
 
 describe('connections', () => {
   test('pipelined requests are answered in order', async () => {
-    const { port } = await startHttpServer(identity);
+    const { port } = await start(identity);
     const ask = (data: number[], close = false) => {
       const body = JSON.stringify({ inputs: [{ ...x, data }] });
       return `POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\n${close ? 'Connection: close\r\n' : ''}Content-Length: ${body.length}\r\n\r\n${body}`;
@@ -140,7 +142,7 @@ describe('connections', () => {
   });
 
   test('a body may come in any pieces, chunked or not', async () => {
-    const { port } = await startHttpServer(identity);
+    const { port } = await start(identity);
     const body = JSON.stringify({ inputs: [x] });
     const pieces = [...body].map((character) => `1\r\n${character}\r\n`);
     const answer = await raw(
@@ -160,7 +162,7 @@ describe('connections', () => {
     ['a header over two lines', 'A: b\r\n c\r\n'],
     ['no host', ''],
   ])('%s is refused and the connection closed, so no second request can hide in the first', async (name, headers) => {
-    const { port } = await startHttpServer(identity);
+    const { port } = await start(identity);
     const host = name === 'no host' ? '' : 'Host: a\r\n';
     const answer = await raw(port, `POST /v2/models/m/infer HTTP/1.1\r\n${host}${headers}\r\n`, 'hello');
     expect(answer).toMatch(/^HTTP\/1.1 400 /);
@@ -168,7 +170,7 @@ describe('connections', () => {
   });
 
   test('a connection serves many requests, good and bad, one after the other', async () => {
-    const { call, metrics } = await startHttpServer(identity);
+    const { call, metrics } = await start(identity);
     for (let round = 0; round < 20; round++) {
       expect((await call('/v2/models/m/infer', { inputs: [x] })).status).toBe(200);
       expect((await call('/v2/models/m/infer', { inputs: [] })).status).toBe(400);
@@ -182,7 +184,7 @@ describe('connections', () => {
   });
 
   test('requests that are refused before a model is asked are counted by why', async () => {
-    const { call, metrics } = await startHttpServer(identity);
+    const { call, metrics } = await start(identity);
     await call('/v2/models/m/infer', 'x'.repeat(MAX_REQUEST_BYTES + 1));
     await call('/v2/models/m/infer', undefined, { method: 'DELETE' });
     await call('/nowhere');
@@ -195,7 +197,7 @@ describe('connections', () => {
     const session = new FakeSession({
       run: async (inputs) => promise.then(() => inputs.map((input) => ({ ...input, name: 'y' }))),
     });
-    const { call, metrics } = await startHttpServer({ session });
+    const { call, metrics } = await start({ session });
     const ask = (index: number) => call('/v2/models/m/infer', { inputs: [{ ...x, data: [index, index + 1] }] });
     const first = ask(0);
     await expect.poll(() => session.runs.length).toBe(1);

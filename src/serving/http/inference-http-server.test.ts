@@ -1,7 +1,9 @@
 import { request as undiciRequest } from 'undici';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { FakeSession, identitySession } from '../testing/fake-session.ts';
-import { identity, startHttpServer, x } from '../testing/http-server.ts';
+import { httpServers, identity, x } from '../testing/http-server.ts';
+
+const start = httpServers(onTestFinished);
 
 describe('what the server says of itself', () => {
   test.each([
@@ -29,13 +31,13 @@ describe('what the server says of itself', () => {
     ['/', 404, { error: 'nothing lives at "/"' }],
     ['/v2/models/m/infer', 405, { error: '"/v2/models/m/infer" takes POST, not GET' }],
   ])('GET %s is %i', async (path, status, body) => {
-    const { call } = await startHttpServer(identity);
+    const { call } = await start(identity);
     const answer = await call(path);
     expect({ status: answer.status, body: JSON.parse(answer.body) }).toEqual({ status, body });
   });
 
   test('a draining server is not ready but goes on serving', async () => {
-    const { call, readiness } = await startHttpServer(identity);
+    const { call, readiness } = await start(identity);
     readiness.phase = 'draining';
     expect((await call('/v2/health/ready')).status).toBe(503);
     expect((await call('/health')).body).toBe('{"status":"draining"}');
@@ -44,7 +46,7 @@ describe('what the server says of itself', () => {
   });
 
   test('a closing server tells every connection to go elsewhere', async () => {
-    const { call, readiness } = await startHttpServer(identity);
+    const { call, readiness } = await start(identity);
     readiness.phase = 'closing';
     expect((await call('/v2/models/m/infer', { inputs: [x] })).headers.get('connection')).toBe('close');
   });
@@ -52,7 +54,7 @@ describe('what the server says of itself', () => {
 
 describe('inference', () => {
   test('answers with the model, the id and every output', async () => {
-    const { call } = await startHttpServer(identity);
+    const { call } = await start(identity);
     const { status, headers, body } = await call('/v2/models/m/infer', { id: 'é', inputs: [x] });
     expect({ status, type: headers.get('content-type') }).toEqual({ status: 200, type: 'application/json' });
     expect(JSON.parse(body)).toEqual({
@@ -63,7 +65,7 @@ describe('inference', () => {
   });
 
   test('integers of 64 bits keep every digit both ways', async () => {
-    const { call } = await startHttpServer({ session: identitySession('INT64') });
+    const { call } = await start({ session: identitySession('INT64') });
     const input = '{"name":"x","shape":[1,2],"datatype":"INT64","data":[9223372036854775807,-9007199254740993]}';
     expect((await call('/v2/models/m/infer', `{"inputs":[${input}]}`)).body).toContain(
       '[9223372036854775807,-9007199254740993]',
@@ -71,7 +73,7 @@ describe('inference', () => {
   });
 
   test('binary tensors go in and come out, with values that JSON has no numbers for', async () => {
-    const { url } = await startHttpServer(identity);
+    const { url } = await start(identity);
     const data = Buffer.from(Float32Array.of(Number.NaN, Number.POSITIVE_INFINITY).buffer);
     const head = JSON.stringify({
       inputs: [{ ...x, data: undefined, parameters: { binary_data_size: 8 } }],
@@ -124,7 +126,7 @@ describe('inference', () => {
       /is 5000 but the body has/,
     ],
   ])('%s is a client error with a reason', async (_, body, headers, status, message) => {
-    const { call } = await startHttpServer(identity);
+    const { call } = await start(identity);
     const answer = await call('/v2/models/m/infer', body, { headers });
     expect(answer.status).toBe(status);
     expect(JSON.parse(answer.body).error).toMatch(message);
@@ -132,7 +134,7 @@ describe('inference', () => {
 
   test('a model that fails is a server error, and the server goes on', async () => {
     const session = new FakeSession({ run: async () => Promise.reject(new Error('out of cheese')) });
-    const { call } = await startHttpServer({ session });
+    const { call } = await start({ session });
     const answer = await call('/v2/models/m/infer', { inputs: [x] });
     expect({ status: answer.status, body: answer.body }).toEqual({
       status: 500,
@@ -146,7 +148,7 @@ describe('inference', () => {
       new FakeSession({
         run: async () => [{ name: 'y', datatype: 'FP32', shape: [1, 2], data: Float32Array.of(value, value) }],
       });
-    const { call } = await startHttpServer({ session: of(1), version: '1' }, { session: of(2), version: '2' });
+    const { call } = await start({ session: of(1), version: '1' }, { session: of(2), version: '2' });
     expect(JSON.parse((await call('/v2/models/m/versions/1/infer', { inputs: [x] })).body)).toMatchObject({
       model_version: '1',
       outputs: [{ data: [1, 1] }],
@@ -175,7 +177,7 @@ describe('rows', () => {
     ['/predict/m', { instance: { x: [1, 2] } }, '{"model_name":"m","prediction":[1,2]}'],
     ['/batch_predict', { instances: [[1, 2]] }, '{"model_name":"m","predictions":[[1,2]]}'],
   ])('POST %s %j', async (path, body, expected) => {
-    const { call } = await startHttpServer(identity);
+    const { call } = await start(identity);
     expect(await call(path, body)).toMatchObject({ status: 200, body: expected });
   });
 
@@ -185,14 +187,14 @@ describe('rows', () => {
     ['/predict/m/versions/9', { instance: [1, 2] }, 404, /no version "9"/],
     ['/predict/m/more', { instance: [1, 2] }, 404, /nothing lives/],
   ])('POST %s %j is %i', async (path, body, status, message) => {
-    const { call } = await startHttpServer(identity);
+    const { call } = await start(identity);
     const answer = await call(path, body);
     expect(answer.status).toBe(status);
     expect(JSON.parse(answer.body).error).toMatch(message);
   });
 
   test('with several models the path has to name one', async () => {
-    const { call } = await startHttpServer({ ...identity, name: 'a' }, { ...identity, name: 'b' });
+    const { call } = await start({ ...identity, name: 'a' }, { ...identity, name: 'b' });
     expect((await call('/predict', { instance: [1, 2] })).body).toBe(
       '{"error":"name one of the models in the path: \\"a\\", \\"b\\""}',
     );

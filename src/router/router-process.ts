@@ -49,7 +49,7 @@ export class RouterProcess {
   readonly #feed: ClusterFeed;
   readonly #report: LeaseReport;
   readonly #keeper: StateKeeper;
-  readonly #grpc = new GrpcUpstreams(routerClock);
+  readonly #grpc: GrpcUpstreams;
   readonly #following = new AbortController();
   #probes: ProbeServer | undefined;
   #isReady = false;
@@ -59,6 +59,7 @@ export class RouterProcess {
     const { client, clock, random, logger, namespace, podName, podUid, host, kept } = options;
     this.#options = options;
     const http = new HttpUpstreams({ clock: routerClock });
+    this.#grpc = new GrpcUpstreams(routerClock, http.budget);
     this.#table = new RouteTable({
       host,
       clock: routerClock,

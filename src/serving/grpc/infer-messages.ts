@@ -5,7 +5,7 @@ import { MAX_CONTENTS_BYTES } from '../protocol/heap-limits.ts';
 import { refuseUnsupported } from '../protocol/infer-request.ts';
 import { checkShape, type ModelSignature } from '../protocol/model-signature.ts';
 import type { Datatype, Tensor } from '../tensor.ts';
-import { type InputTensor, type ModelInferRequest, readingMessage } from './infer-request-reader.ts';
+import { type EncodedTensor, type ModelInferRequest, readingMessage } from './infer-message-reader.ts';
 import { type Contents, encodeModelInferResponse, fromBigInt, type OutputTensor } from './messages.ts';
 import { hasContentsField, readContents } from './tensor-contents.ts';
 
@@ -41,7 +41,7 @@ export function readGrpcQuestion(signature: ModelSignature, request: ModelInferR
   };
 }
 
-function readInput(signature: ModelSignature, input: InputTensor, raw: Uint8Array | undefined): Tensor {
+function readInput(signature: ModelSignature, input: EncodedTensor, raw: Uint8Array | undefined): Tensor {
   const { name, contents } = input;
   refuseUnsupported(() => `input ${quoted(name)}`, input.parameters);
   const shape = checkShape(name, input.shape);
@@ -55,7 +55,7 @@ function readInput(signature: ModelSignature, input: InputTensor, raw: Uint8Arra
 }
 
 /** @throws InferenceError TooLarge. */
-function checkContentsSize(inputs: readonly InputTensor[]): void {
+function checkContentsSize(inputs: readonly EncodedTensor[]): void {
   let sizeBytes = 0;
   for (const { contents } of inputs) sizeBytes += contents?.length ?? 0;
   if (sizeBytes <= MAX_CONTENTS_BYTES) return;

@@ -11,8 +11,8 @@ import type { ModelSet } from '../model-set.ts';
 import type { Client } from '../predictor.ts';
 import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
 import type { Readiness } from '../readiness.ts';
+import { readingMessage, readModelInferRequest } from './infer-message-reader.ts';
 import { readGrpcQuestion, writeGrpcAnswer } from './infer-messages.ts';
-import { readingMessage, readModelInferRequest } from './infer-request-reader.ts';
 import {
   decodeModelMetadataRequest,
   decodeModelReadyRequest,

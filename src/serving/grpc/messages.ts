@@ -1,5 +1,5 @@
 import protobuf from 'protobufjs';
-import type { ModelInferRequest } from './infer-request-reader.ts';
+import type { ModelInferRequest } from './infer-message-reader.ts';
 import { OPEN_INFERENCE_PROTO } from './open-inference-proto.ts';
 
 /** The protocol's messages, but for the request to infer, as protobufjs reads and writes them: 64-bit integers are `Int64`s, `raw` bytes are views. */

@@ -1,5 +1,5 @@
+import { readModelInferRequest } from '../grpc/infer-message-reader.ts';
 import { readGrpcQuestion } from '../grpc/infer-messages.ts';
-import { readModelInferRequest } from '../grpc/infer-request-reader.ts';
 import { toInferenceError } from '../inference-error.ts';
 import { readBinaryData } from '../protocol/binary-tensor.ts';
 import { MAX_EXACT_JSON_BYTES, MAX_JSON_BYTES } from '../protocol/heap-limits.ts';

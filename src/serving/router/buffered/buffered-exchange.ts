@@ -8,7 +8,7 @@ import { type BufferBudget, CollectedBytes } from './collected-bytes.ts';
 import { MirrorCopy } from './mirror-copy.ts';
 
 /** Copies of requests that one relay has under way at most; beyond them none is sent. */
-const MAX_COPIES = 100;
+export const MAX_COPIES = 100;
 
 /** What the exchanges of a relay that buffer share. */
 export interface BufferedSurroundings extends CallSurroundings {

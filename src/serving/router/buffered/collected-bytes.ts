@@ -1,5 +1,8 @@
 import { HttpError } from '../http1/http-error.ts';
 
+/** Memory for the requests and answers that a process keeps whole for mirrors, fallbacks and ensembles. */
+export const MAX_BUFFERED_BYTES = 32 * 2 ** 20;
+
 /** Memory that the buffered bodies of all requests of a process may take together. */
 export class BufferBudget {
   readonly #maxBytes: number;

@@ -1,7 +1,7 @@
 import { InferenceError } from '../../inference-error.ts';
 import { parseJson } from '../../protocol/json-parse.ts';
 import type { Answer } from './answer.ts';
-import { isObject, readOutputs } from './outputs.ts';
+import { isObject, type Output, readOutputs } from './outputs.ts';
 
 const MAX_DEPTH = 64;
 /** What tells one revision from another, and one request from another, and nothing of what was predicted. */
@@ -38,6 +38,11 @@ function bodiesAgree(one: Answer, other: Answer, tolerance: number): boolean {
       tolerance,
     );
   }
+  return outputsAgree(mine, theirs, tolerance);
+}
+
+/** Whether there are the same outputs by name, their numbers the same but for `tolerance`. */
+export function outputsAgree(mine: readonly Output[], theirs: readonly Output[], tolerance: number): boolean {
   const byName = new Map(theirs.map((output) => [output.name, output]));
   return (
     mine.length === theirs.length &&

@@ -1,7 +1,7 @@
 import { valueAt } from '../../compare-tensors.ts';
 import { readBinaryData } from '../../protocol/binary-tensor.ts';
 import { parseJson } from '../../protocol/json-parse.ts';
-import { DATATYPES, type Datatype } from '../../tensor.ts';
+import { DATATYPES, type Datatype, type Tensor } from '../../tensor.ts';
 import type { Answer } from './answer.ts';
 
 /** One value of an output, as JSON has it; 64-bit integers that JSON cannot hold exactly are BigInts, BYTES are text. */
@@ -35,9 +35,7 @@ export function readOutputs({ body, jsonBytes }: Answer): readonly Output[] | un
     if (typeof sizeBytes === 'number') {
       const bytes = body.subarray(at, at + sizeBytes);
       at += sizeBytes;
-      const tensor = { name, datatype, shape, data: readBinaryData(name, datatype, shape, bytes) };
-      const values = Array.from({ length: tensor.data.length }, (_, index) => valueAt(tensor, index) ?? 0);
-      outputs.push({ name, datatype, shape, values });
+      outputs.push(outputOf({ name, datatype, shape, data: readBinaryData(name, datatype, shape, bytes) }));
     } else {
       const values = flatten(data, 0);
       if (values === undefined) return undefined;
@@ -45,6 +43,16 @@ export function readOutputs({ body, jsonBytes }: Answer): readonly Output[] | un
     }
   }
   return outputs;
+}
+
+export function outputOf(tensor: Tensor): Output {
+  const { name, datatype, shape, data } = tensor;
+  return {
+    name,
+    datatype,
+    shape,
+    values: Array.from({ length: data.length }, (_, index) => valueAt(tensor, index) ?? 0),
+  };
 }
 
 function flatten(data: unknown, depth: number): Scalar[] | undefined {
@@ -72,10 +80,10 @@ function isScalar(value: unknown): value is Scalar {
   );
 }
 
-function isDatatype(value: unknown): value is Datatype {
+export function isDatatype(value: unknown): value is Datatype {
   return DATATYPES.some((datatype) => datatype === value);
 }
 
-function isShape(value: unknown): value is readonly number[] {
+export function isShape(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((dimension) => Number.isSafeInteger(dimension) && dimension >= 0);
 }

@@ -1,16 +1,9 @@
-import { type ClientHttp2Stream, constants, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
-import type {
-  Choice,
-  Endpoint,
-  EndpointPoolLike,
-  EndpointResult,
-  EndpointWaiter,
-  RouterClock,
-  Target,
-} from '../types.ts';
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2';
+import type { Choice, Endpoint, EndpointPoolLike, EndpointResult, EndpointWaiter, Target } from '../types.ts';
+import type { CallSurroundings, ClientStream } from './call-surroundings.ts';
 import { GRPC_STATUS, isServerFailure, statusOf, statusTrailers, trailersOnly } from './grpc-status.ts';
 import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
-import type { GrpcUpstreams, Upstream } from './grpc-upstreams.ts';
+import type { Upstream } from './grpc-upstreams.ts';
 import { MessageMeter } from './message-meter.ts';
 import { passable } from './passable-headers.ts';
 
@@ -24,13 +17,6 @@ const MAX_REPLAY_BYTES = 256 * 2 ** 10;
 const MAX_UNREACHABLE = 3;
 /** A client that gives up so shortly before its deadline gave up because of it: its clock and ours are not one. */
 const DEADLINE_TOLERANCE_MS = 10;
-
-export interface CallSurroundings {
-  readonly clock: RouterClock;
-  readonly upstreams: GrpcUpstreams;
-  /** The call is over, however it ended. */
-  readonly onEnd: () => void;
-}
 
 /** One try to have a call answered by one pod. */
 interface Attempt {
@@ -46,7 +32,7 @@ interface Attempt {
  * (then once).
  */
 export class GrpcCall implements EndpointWaiter {
-  readonly #client: ServerHttp2Stream;
+  readonly #client: ClientStream;
   readonly #headers: IncomingHttpHeaders;
   readonly #choice: Choice;
   readonly #surroundings: CallSurroundings;
@@ -69,10 +55,12 @@ export class GrpcCall implements EndpointWaiter {
   #hasFallenBack = false;
   #trailers: IncomingHttpHeaders | undefined;
   #headSeconds: number | undefined;
+  /** That of a pod's whole answer. */
+  #status: number | undefined;
   #isDone = false;
   #cancelTimer: () => void;
 
-  constructor(client: ServerHttp2Stream, headers: IncomingHttpHeaders, choice: Choice, surroundings: CallSurroundings) {
+  constructor(client: ClientStream, headers: IncomingHttpHeaders, choice: Choice, surroundings: CallSurroundings) {
     const { clock } = surroundings;
     this.#client = client;
     this.#headers = passable(headers);
@@ -159,6 +147,7 @@ export class GrpcCall implements EndpointWaiter {
     this.#client.on('data', (chunk: Buffer) => this.#onRequestData(chunk));
     this.#client.once('end', () => {
       this.#isRequestWhole = true;
+      this.#surroundings.listener?.requestWhole();
       this.#attempt?.stream.end();
     });
   }
@@ -173,6 +162,7 @@ export class GrpcCall implements EndpointWaiter {
       this.#end('cancelled');
       return;
     }
+    this.#surroundings.listener?.requestData(chunk);
     this.#keep(chunk);
     const stream = this.#attempt?.stream;
     if (stream === undefined) this.#client.pause();
@@ -218,10 +208,12 @@ export class GrpcCall implements EndpointWaiter {
 
   #passAnswer(stream: ClientHttp2Stream): void {
     const client = this.#client;
+    const { listener } = this.#surroundings;
     stream.once('trailers', (trailers) => {
       this.#trailers = trailers;
     });
     stream.on('data', (chunk: Buffer) => {
+      listener?.answerData(chunk);
       if (!client.write(chunk)) stream.pause();
     });
     client.on('drain', () => stream.resume());
@@ -234,6 +226,7 @@ export class GrpcCall implements EndpointWaiter {
 
   /** The pod's answer is complete. */
   #over(status: number): void {
+    this.#status = status;
     this.#leave(resultOf(status), NGHTTP2_NO_ERROR);
     this.#end(isServerFailure(status) ? 'error' : 'success');
   }
@@ -372,6 +365,7 @@ export class GrpcCall implements EndpointWaiter {
     this.#replay = undefined;
     this.#cancelTimer();
     this.#target.observer.ended(outcome, this.#headSeconds ?? 0);
+    this.#surroundings.listener?.over(this.#status);
     this.#surroundings.onEnd();
   }
 }

@@ -8,8 +8,10 @@ import {
 import type { Socket } from 'node:net';
 import type { RequestFields, RequestRouter, RouterClock } from '../types.ts';
 import { GrpcCall } from './grpc-call.ts';
+import { GrpcMirror, type MirrorSurroundings } from './grpc-mirror.ts';
 import { GRPC_STATUS, trailersOnly } from './grpc-status.ts';
 import type { GrpcUpstreams } from './grpc-upstreams.ts';
+import { asksAboutServer } from './methods.ts';
 
 /** Calls that one connection may have open; a client with more waits by itself. */
 const MAX_STREAMS = 1024;
@@ -17,6 +19,8 @@ const MAX_STREAMS = 1024;
 const STREAM_WINDOW_BYTES = 256 * 2 ** 10;
 const TCP_KEEP_ALIVE_AFTER_MS = 60_000;
 const MAX_HEADER_PAIRS = 256;
+const NO_ENSEMBLE =
+  'an ensemble answers over REST only: ask the same name by HTTP, POST /v2/models/MODEL/infer, or one of its members by gRPC';
 
 export interface GrpcRelayOptions {
   readonly router: RequestRouter;
@@ -27,6 +31,7 @@ export interface GrpcRelayOptions {
 /** The gRPC front of one ModelDeployment: HTTP/2 without TLS, calls of any method, messages unread. */
 export class GrpcRelay {
   readonly #options: GrpcRelayOptions;
+  readonly #mirrors: MirrorSurroundings;
   readonly #server: Http2Server;
   readonly #sessions = new Set<ServerHttp2Session>();
   #calls = 0;
@@ -34,7 +39,9 @@ export class GrpcRelay {
   #onIdle: (() => void) | undefined;
 
   constructor(options: GrpcRelayOptions) {
+    const { clock, upstreams } = options;
     this.#options = options;
+    this.#mirrors = { clock, upstreams, budget: upstreams.budget, copies: 0 };
     this.#server = createServer({
       settings: { maxConcurrentStreams: MAX_STREAMS, initialWindowSize: STREAM_WINDOW_BYTES, enablePush: false },
       maxHeaderListPairs: MAX_HEADER_PAIRS,
@@ -98,18 +105,30 @@ export class GrpcRelay {
     }
     const choice = router.choose(new MetadataFields(headers));
     if ('reason' in choice) {
-      stream.on('error', () => undefined);
-      stream.respond(trailersOnly(GRPC_STATUS.unavailable, choice.reason), { endStream: true });
+      refuse(stream, GRPC_STATUS.unavailable, choice.reason);
       return;
     }
+    const isInference = !asksAboutServer(headers[':path']);
+    if (isInference && choice.ensemble !== undefined) {
+      refuse(stream, GRPC_STATUS.unimplemented, NO_ENSEMBLE);
+      return;
+    }
+    const { mirror } = choice;
+    // What is asked of the server itself has no answer to compare.
+    const listener = isInference && mirror ? new GrpcMirror(this.#mirrors, mirror, choice, headers) : undefined;
     this.#calls++;
-    new GrpcCall(stream, headers, choice, { clock, upstreams, onEnd: () => this.#onCallEnd() });
+    new GrpcCall(stream, headers, choice, { clock, upstreams, listener, onEnd: () => this.#onCallEnd() });
   }
 
   #onCallEnd(): void {
     this.#calls--;
     if (this.#calls === 0) this.#onIdle?.();
   }
+}
+
+function refuse(stream: ServerHttp2Stream, status: number, message: string): void {
+  stream.on('error', () => undefined);
+  stream.respond(trailersOnly(status, message), { endStream: true });
 }
 
 class MetadataFields implements RequestFields {

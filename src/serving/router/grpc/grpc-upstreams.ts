@@ -1,4 +1,5 @@
 import { type ClientHttp2Session, connect } from 'node:http2';
+import { BufferBudget, MAX_BUFFERED_BYTES } from '../buffered/collected-bytes.ts';
 import type { Endpoint, EndpointListener, RouterClock } from '../types.ts';
 
 /** What a stream, and a connection, may send us before it waits for us to read. */
@@ -21,11 +22,14 @@ export interface Upstream {
  * pool whose endpoints are asked over gRPC tells it of them: `pool.watch(upstreams)`.
  */
 export class GrpcUpstreams implements EndpointListener {
+  /** Of the requests and answers that are kept for mirrors. */
+  readonly budget: BufferBudget;
   readonly #clock: RouterClock;
   readonly #upstreams = new Map<Endpoint, PodConnection>();
 
-  constructor(clock: RouterClock) {
+  constructor(clock: RouterClock, budget = new BufferBudget(MAX_BUFFERED_BYTES)) {
     this.#clock = clock;
+    this.budget = budget;
   }
 
   /** Connects, so that the first call does not wait for it. */

@@ -1,4 +1,4 @@
-const PREFIX_BYTES = 5;
+import { PREFIX_BYTES } from './message-frames.ts';
 
 /**
  * Follows the messages of a stream by their length prefixes (a flag byte and four bytes of length) without keeping or

@@ -1,6 +1,7 @@
 import {
   Client,
   type ClientDuplexStream,
+  type ClientOptions,
   type ClientReadableStream,
   credentials,
   type Metadata,
@@ -12,6 +13,7 @@ import {
   type ServerWritableStream,
   type sendUnaryData,
 } from '@grpc/grpc-js';
+import { MODEL_INFER } from '../grpc/methods.ts';
 
 const same = (bytes: Buffer): Buffer => bytes;
 const method = (name: string, requestStream: boolean, responseStream: boolean) => ({
@@ -26,6 +28,8 @@ const method = (name: string, requestStream: boolean, responseStream: boolean) =
 
 const SERVICE = {
   Unary: method('Unary', false, false),
+  ModelInfer: { ...method('ModelInfer', false, false), path: MODEL_INFER },
+  ServerReady: { ...method('ServerReady', false, false), path: '/inference.GRPCInferenceService/ServerReady' },
   Collect: method('Collect', true, false),
   List: method('List', false, true),
   Chat: method('Chat', true, true),
@@ -60,8 +64,11 @@ export class GrpcPod {
         if (pod !== undefined) pod.calls++;
         handle(...given);
       };
+    const unary: UnaryHandler = handlers.unary ?? ((_call, callback) => callback(null, Buffer.from(name)));
     server.addService(SERVICE, {
-      Unary: counted(handlers.unary ?? ((_call, callback) => callback(null, Buffer.from(name)))),
+      Unary: counted(unary),
+      ModelInfer: counted(unary),
+      ServerReady: counted(unary),
       Collect: counted((call: ServerReadableStream<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => {
         let bytes = 0;
         call.on('data', (chunk: Buffer) => {
@@ -96,19 +103,29 @@ export class GrpcPod {
 export class GrpcTestClient {
   readonly client: Client;
 
-  constructor(port: number) {
-    this.client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { 'grpc.enable_retries': 0 });
+  /** @param options by default what a router refuses is not tried again */
+  constructor(port: number, options: ClientOptions = { 'grpc.enable_retries': 0 }) {
+    this.client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), options);
   }
 
   /** @throws ServiceError with the status of the call. */
-  unary(request: Buffer, metadata: Metadata, deadlineMs = 10_000): Promise<Buffer> {
-    const { path } = SERVICE.Unary;
+  unary(
+    request: Buffer,
+    metadata: Metadata,
+    deadlineMs = 10_000,
+    method: 'Unary' | 'ModelInfer' | 'ServerReady' = 'Unary',
+  ): Promise<Buffer> {
+    const { path } = SERVICE[method];
     return new Promise((resolve, reject) => {
       const options = { deadline: Date.now() + deadlineMs };
       this.client.makeUnaryRequest(path, same, same, request, metadata, options, (error, answer) =>
         answer === undefined ? reject(error) : resolve(answer),
       );
     });
+  }
+
+  infer(request: Buffer, metadata: Metadata): Promise<Buffer> {
+    return this.unary(request, metadata, undefined, 'ModelInfer');
   }
 
   /** Sends these messages and takes one answer. */

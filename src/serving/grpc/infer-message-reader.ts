@@ -8,12 +8,19 @@ export interface ModelInferRequest {
   readonly id: string;
   /** By name; the values of parameters are not looked at. */
   readonly parameters: Parameters;
-  readonly inputs: readonly InputTensor[];
+  readonly inputs: readonly EncodedTensor[];
   readonly outputs: readonly RequestedOutput[];
   readonly rawInputContents: readonly Uint8Array[];
 }
 
-export interface InputTensor {
+/** What a ModelInferResponse says was predicted: values are still the bytes they came in. */
+export interface PredictedOutputs {
+  readonly outputs: readonly EncodedTensor[];
+  readonly rawOutputContents: readonly Uint8Array[];
+}
+
+/** An input of a request, or an output of a response: in both messages their fields have the same numbers. */
+export interface EncodedTensor {
   readonly name: string;
   readonly datatype: string;
   readonly shape: readonly number[];
@@ -30,7 +37,7 @@ export interface RequestedOutput {
 type Parameters = Readonly<Record<string, true>>;
 
 /**
- * Inputs, outputs, dimensions, parameters and raw contents of one request together. A part may be two bytes long and
+ * Inputs, outputs, dimensions, parameters and raw contents of one message together. A part may be two bytes long and
  * takes a hundred times that, so that a message within its limit could otherwise fill the heap.
  */
 const MAX_PARTS = 50_000;
@@ -42,7 +49,15 @@ const NO_PARAMETERS: Parameters = {};
  * @throws InferenceError InvalidArgument when the bytes are no such message, TooLarge when it has too many parts.
  */
 export function readModelInferRequest(bytes: Uint8Array): ModelInferRequest {
-  return readingMessage(() => new RequestReader(bytes).request());
+  return readingMessage(() => new MessageReader(bytes).request());
+}
+
+/**
+ * Reads a ModelInferResponse as far as two of them are compared.
+ * @throws InferenceError InvalidArgument when the bytes are no such message, TooLarge when it has too many parts.
+ */
+export function readPredictedOutputs(bytes: Uint8Array): PredictedOutputs {
+  return readingMessage(() => new MessageReader(bytes).response());
 }
 
 /** Runs a reader. @throws InferenceError InvalidArgument for what it throws, which bytes out of shape cause. */
@@ -56,7 +71,7 @@ export function readingMessage<T>(read: () => T): T {
 }
 
 /** Tags are field numbers and wire types as they stand before each field: `number << 3 | type`. */
-class RequestReader {
+class MessageReader {
   readonly #reader: protobuf.Reader;
   #parts = 0;
 
@@ -70,7 +85,7 @@ class RequestReader {
     let modelVersion = '';
     let id = '';
     let parameters = NO_PARAMETERS;
-    const inputs: InputTensor[] = [];
+    const inputs: EncodedTensor[] = [];
     const outputs: RequestedOutput[] = [];
     const rawInputContents: Uint8Array[] = [];
     while (reader.pos < reader.len) {
@@ -79,7 +94,7 @@ class RequestReader {
       else if (tag === 18) modelVersion = reader.string();
       else if (tag === 26) id = reader.string();
       else if (tag === 34) parameters = this.#parameter(parameters);
-      else if (tag === 42) inputs.push(this.#input());
+      else if (tag === 42) inputs.push(this.#tensor());
       else if (tag === 50) outputs.push(this.#output());
       else if (tag === 58) rawInputContents.push(this.#part().bytes());
       else skip(reader, tag);
@@ -87,7 +102,20 @@ class RequestReader {
     return { modelName, modelVersion, id, parameters, inputs, outputs, rawInputContents };
   }
 
-  #input(): InputTensor {
+  response(): PredictedOutputs {
+    const reader = this.#reader;
+    const outputs: EncodedTensor[] = [];
+    const rawOutputContents: Uint8Array[] = [];
+    while (reader.pos < reader.len) {
+      const tag = reader.uint32();
+      if (tag === 42) outputs.push(this.#tensor());
+      else if (tag === 50) rawOutputContents.push(this.#part().bytes());
+      else skip(reader, tag);
+    }
+    return { outputs, rawOutputContents };
+  }
+
+  #tensor(): EncodedTensor {
     const reader = this.#part();
     const end = endOfMessage(reader);
     let name = '';
@@ -106,7 +134,7 @@ class RequestReader {
         checkEnd(reader, endOfShape);
       } else if (tag === 34) parameters = this.#parameter(parameters);
       else if (tag === 42) {
-        if (contents !== undefined) throw invalid(`input ${quoted(name)} has its contents in several pieces`);
+        if (contents !== undefined) throw invalid(`tensor ${quoted(name)} has its contents in several pieces`);
         contents = reader.bytes();
       } else skip(reader, tag);
     }
@@ -154,7 +182,7 @@ class RequestReader {
     if (++this.#parts > MAX_PARTS) {
       throw new InferenceError(
         'TooLarge',
-        `the request has more than ${MAX_PARTS} inputs, outputs, dimensions and parameters`,
+        `the message has more than ${MAX_PARTS} inputs, outputs, dimensions and parameters`,
       );
     }
     return this.#reader;

@@ -205,7 +205,9 @@ export class UpstreamConnection {
         return;
       }
       if (first !== undefined || dataEnd > dataStart) receiver.answered(first, bytes, dataStart, dataEnd, false);
-      if (this.#receiver !== receiver) return;
+      // Given up, or left to whoever throws the rest away.
+      if (this.#receiver === undefined) return;
+      receiver = this.#receiver;
     }
   }
 

@@ -1,4 +1,4 @@
-import { BufferBudget } from '../buffered/collected-bytes.ts';
+import { BufferBudget, MAX_BUFFERED_BYTES } from '../buffered/collected-bytes.ts';
 import type { Endpoint, EndpointListener, RouterClock } from '../types.ts';
 import { ResponseHead } from './response-head.ts';
 import { type AnswerReceiver, UpstreamConnection, type UpstreamSurroundings } from './upstream-connection.ts';
@@ -7,10 +7,10 @@ import { type AnswerReceiver, UpstreamConnection, type UpstreamSurroundings } fr
 const READ_BYTES = 65_536;
 const CONNECT_TIMEOUT_MS = 2_000;
 const IDLE_TIMEOUT_MS = 60_000;
+/** An answer that nobody wants, and that does not end by then, costs more than a new connection. */
+const DISCARD_TIMEOUT_MS = 1_000;
 /** Connections that an endpoint's bursts leave behind beyond these are closed. */
 const MAX_IDLE_CONNECTIONS = 256;
-/** Memory for the requests and answers that are kept whole for mirrors, fallbacks and ensembles. */
-const MAX_BUFFERED_BYTES = 32 * 2 ** 20;
 
 export interface UpstreamsOptions {
   readonly clock: RouterClock;
@@ -72,9 +72,10 @@ export class HttpUpstreams implements EndpointListener {
     connections.push(connection);
   }
 
-  /** Lets what is left of an answer that nobody wants pass by, and keeps the connection. */
+  /** Lets what is left of an answer that nobody wants pass by, and keeps the connection, unless that takes too long. */
   discard(connection: UpstreamConnection): void {
-    connection.begin(new Discarding(() => this.giveBack(connection)), false);
+    const cancel = this.#surroundings.clock.afterDelay(DISCARD_TIMEOUT_MS, () => connection.destroy());
+    connection.begin(new Discarding(cancel, () => this.giveBack(connection)), false);
   }
 
   /** Closes all idle connections. */
@@ -112,20 +113,28 @@ class Warming implements AnswerReceiver {
 }
 
 class Discarding implements AnswerReceiver {
+  readonly #over: () => void;
   readonly #done: () => void;
 
-  constructor(done: () => void) {
+  /** @param over the answer has come to an end, whole or not; `done` follows when it is whole */
+  constructor(over: () => void, done: () => void) {
+    this.#over = over;
     this.#done = done;
   }
 
   answered(_head: unknown, _bytes: unknown, _start: unknown, _end: unknown, isLast: boolean): void {
-    if (isLast) this.#done();
+    if (!isLast) return;
+    this.#over();
+    this.#done();
+  }
+
+  broken(): void {
+    this.#over();
   }
 
   connected(): void {}
   interim(): void {}
   drained(): void {}
-  broken(): void {}
 
   flush(): boolean {
     return true;

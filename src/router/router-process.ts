@@ -67,8 +67,8 @@ export class RouterProcess {
       logger,
       counters: this.#counters,
       open: {
-        http: (router) => new HttpPort({ router, upstreams: http, clock: routerClock }),
-        grpc: (router) => new GrpcRelay({ router, upstreams: this.#grpc, clock: routerClock }),
+        http: (router) => new HttpPort({ router, upstreams: http, clock: routerClock, random }),
+        grpc: (router) => new GrpcRelay({ router, upstreams: this.#grpc, clock: routerClock, random }),
       },
       onPool: (pool) => {
         pool.watch(http);

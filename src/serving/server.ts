@@ -67,6 +67,8 @@ export class InferenceServer {
     this.#http = new InferenceHttpServer({
       ...frontEnd,
       maxBodyBytes: Math.max(MAX_BODY_BYTES, 2 * options.maxRequestBytes),
+      clock: systemClock,
+      random: Math.random,
       onRefused: (code) => dependencies.metrics.refused.inc({ code }),
     });
     this.#grpc = new InferenceGrpcServer(frontEnd);

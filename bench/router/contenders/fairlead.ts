@@ -24,8 +24,8 @@ const table = new RouteTable({
   logger: createLogger('error'),
   counters: new RevisionCounters(),
   open: {
-    http: (router) => new HttpPort({ router, upstreams, clock: systemClock }),
-    grpc: (router) => new GrpcRelay({ router, upstreams: grpcUpstreams, clock: systemClock }),
+    http: (router) => new HttpPort({ router, upstreams, clock: systemClock, random: Math.random }),
+    grpc: (router) => new GrpcRelay({ router, upstreams: grpcUpstreams, clock: systemClock, random: Math.random }),
   },
   onPool: (pool) => pool.watch(process.argv.at(-1) === 'grpc' ? grpcUpstreams : upstreams),
   onChange: () => undefined,

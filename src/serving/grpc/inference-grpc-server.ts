@@ -6,6 +6,7 @@ import {
   type ServiceDefinition,
   status,
 } from '@grpc/grpc-js';
+import { MAX_CONNECTION_AGE_MS } from '../connection-age.ts';
 import { type InferenceError, type InferenceErrorCode, toInferenceError } from '../inference-error.ts';
 import type { ModelSet } from '../model-set.ts';
 import type { Client } from '../predictor.ts';
@@ -46,8 +47,7 @@ const MAX_STREAMS = 256;
 /** A client that does not answer a ping is gone. */
 const KEEPALIVE_MS = 60_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
-/** Connections are renewed, so that calls spread over new pods, and calls that stall end with them. */
-const MAX_CONNECTION_AGE_MS = 30 * 60_000;
+/** Calls that stall end with their connection. */
 const MAX_CALL_AGE_MS = 5 * 60_000;
 
 type Handler = (request: Buffer, call: ServerUnaryCall<Buffer, Buffer>) => Buffer | Promise<Buffer>;
@@ -65,6 +65,7 @@ export class InferenceGrpcServer {
       'grpc.max_concurrent_streams': MAX_STREAMS,
       'grpc.keepalive_time_ms': KEEPALIVE_MS,
       'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+      // grpc-js itself has them differ by a tenth.
       'grpc.max_connection_age_ms': MAX_CONNECTION_AGE_MS,
       'grpc.max_connection_age_grace_ms': MAX_CALL_AGE_MS,
       // Bookkeeping of every call for a debugging service that is not offered here.

@@ -1,4 +1,7 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { BatchClock } from '../batching/batcher.ts';
+import { connectionAgeMs } from '../connection-age.ts';
 import { InferenceError, type InferenceErrorCode, invalid, quoted, toInferenceError } from '../inference-error.ts';
 import type { ModelSet } from '../model-set.ts';
 import type { Predictor } from '../predictor.ts';
@@ -18,6 +21,9 @@ export interface InferenceHttpOptions {
   /** Memory for the larger bodies of all connections together. */
   readonly maxBodyBytes: number;
   readonly serverVersion: string;
+  readonly clock: Pick<BatchClock, 'nowMs'>;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
   /** Is told of each request that is refused before a model is asked. */
   readonly onRefused: (code: InferenceErrorCode) => void;
 }
@@ -45,6 +51,8 @@ export class InferenceHttpServer {
   readonly #options: InferenceHttpOptions;
   readonly #router = new Router();
   readonly #bodies: BodyBudget;
+  /** When each connection is to be renewed. */
+  readonly #renewAtMs = new WeakMap<Socket, number>();
   readonly #writers = new WeakMap<Predictor, InferResponseWriter>();
 
   constructor(options: InferenceHttpOptions) {
@@ -62,6 +70,10 @@ export class InferenceHttpServer {
     );
     this.server.timeout = SILENCE_TIMEOUT_MS;
     this.server.maxConnections = MAX_CONNECTIONS;
+    const { clock, random } = options;
+    this.server.on('connection', (socket: Socket) => {
+      this.#renewAtMs.set(socket, clock.nowMs() + connectionAgeMs(random));
+    });
     this.server.on('checkContinue', (request: BodyRequest, response: Response) => {
       if (request.declaredBytes <= this.#options.maxRequestBytes) response.writeContinue();
       this.#handle(request, response);
@@ -170,7 +182,7 @@ export class InferenceHttpServer {
     const head = Buffer.from(json, 'utf8');
     const body = Buffer.concat([head, ...binary]);
     response.writeHead(200, [
-      ...this.#connection(),
+      ...this.#connection(response),
       'Content-Type',
       'application/octet-stream',
       'Inference-Header-Content-Length',
@@ -186,7 +198,7 @@ export class InferenceHttpServer {
     if (response.destroyed) return;
     const length = Buffer.byteLength(json);
     response.writeHead(status, [
-      ...this.#connection(),
+      ...this.#connection(response),
       ...extra,
       'Content-Type',
       'application/json',
@@ -223,8 +235,11 @@ export class InferenceHttpServer {
     response.once('close', () => clearTimeout(timer));
   }
 
-  #connection(): readonly string[] {
-    return this.#options.readiness.phase === 'closing' ? CLOSE : NO_HEADERS;
+  /** Whether the connection ends with this answer: the server closes, or it is to be renewed. */
+  #connection({ socket }: Response): readonly string[] {
+    const { readiness, clock } = this.#options;
+    const renewAtMs = (socket && this.#renewAtMs.get(socket)) ?? Infinity;
+    return readiness.phase === 'closing' || clock.nowMs() >= renewAtMs ? CLOSE : NO_HEADERS;
   }
 }
 

@@ -144,7 +144,7 @@ test('gRPC calls stick to a revision by their metadata', async () => {
     targetOf: () => undefined,
   });
   const upstreams = new GrpcUpstreams(systemClock);
-  const relay = new GrpcRelay({ router, upstreams, clock: systemClock });
+  const relay = new GrpcRelay({ router, upstreams, clock: systemClock, random: Math.random });
   const client = new GrpcTestClient(await relay.listen('127.0.0.1', 0));
   ending.push(() => {
     client.close();

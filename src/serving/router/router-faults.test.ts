@@ -39,8 +39,8 @@ beforeEach(async () => {
     logger: quietLogger,
     counters,
     open: {
-      http: (router) => new HttpPort({ router, upstreams, clock: systemClock }),
-      grpc: (router) => new HttpPort({ router, upstreams, clock: systemClock }),
+      http: (router) => new HttpPort({ router, upstreams, clock: systemClock, random: Math.random }),
+      grpc: (router) => new HttpPort({ router, upstreams, clock: systemClock, random: Math.random }),
     },
     onPool: (pool) => pool.watch(upstreams),
     onChange: () => undefined,

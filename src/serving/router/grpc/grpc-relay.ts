@@ -1,11 +1,12 @@
 import {
   createServer,
   type Http2Server,
+  type Http2Session,
   type IncomingHttpHeaders,
-  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2';
 import type { Socket } from 'node:net';
+import { connectionAgeMs } from '../../connection-age.ts';
 import type { RequestFields, RequestRouter, RouterClock } from '../types.ts';
 import { GrpcCall } from './grpc-call.ts';
 import { GrpcMirror, type MirrorSurroundings } from './grpc-mirror.ts';
@@ -26,6 +27,8 @@ export interface GrpcRelayOptions {
   readonly router: RequestRouter;
   readonly upstreams: GrpcUpstreams;
   readonly clock: RouterClock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
 }
 
 /** The gRPC front of one ModelDeployment: HTTP/2 without TLS, calls of any method, messages unread. */
@@ -33,7 +36,8 @@ export class GrpcRelay {
   readonly #options: GrpcRelayOptions;
   readonly #mirrors: MirrorSurroundings;
   readonly #server: Http2Server;
-  readonly #sessions = new Set<ServerHttp2Session>();
+  /** Connections, and when each is to be renewed. */
+  readonly #sessions = new Map<Http2Session, number>();
   #calls = 0;
   #isClosing = false;
   #onIdle: (() => void) | undefined;
@@ -76,7 +80,7 @@ export class GrpcRelay {
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#server.close();
-    for (const session of this.#sessions) session.close();
+    for (const session of this.#sessions.keys()) session.close();
     if (this.#calls === 0) return;
     await new Promise<void>((resolve) => {
       this.#onIdle = resolve;
@@ -86,11 +90,12 @@ export class GrpcRelay {
   /** Ends every connection now. */
   kill(): void {
     this.#server.close();
-    for (const session of this.#sessions) session.destroy();
+    for (const session of this.#sessions.keys()) session.destroy();
   }
 
-  #onSession(session: ServerHttp2Session): void {
-    this.#sessions.add(session);
+  #onSession(session: Http2Session): void {
+    const { clock, random } = this.#options;
+    this.#sessions.set(session, clock.nowMs() + connectionAgeMs(random));
     session.once('close', () => this.#sessions.delete(session));
     session.on('error', () => undefined);
     if (this.#isClosing) session.close();
@@ -98,6 +103,7 @@ export class GrpcRelay {
 
   #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const { router, clock, upstreams } = this.#options;
+    this.#renew(stream.session);
     const contentType = headers['content-type'];
     if (contentType?.startsWith('application/grpc') !== true || headers[':method'] !== 'POST') {
       stream.respond({ ':status': 415, 'accept-post': 'application/grpc' }, { endStream: true });
@@ -118,6 +124,12 @@ export class GrpcRelay {
     const listener = isInference && mirror ? new GrpcMirror(this.#mirrors, mirror, choice, headers) : undefined;
     this.#calls++;
     new GrpcCall(stream, headers, choice, { clock, upstreams, listener, onEnd: () => this.#onCallEnd() });
+  }
+
+  /** Once a connection is old enough, the call that begins on it is its last: only then nothing can be on its way unseen. */
+  #renew(session: Http2Session | undefined): void {
+    const renewAtMs = session && this.#sessions.get(session);
+    if (renewAtMs !== undefined && this.#options.clock.nowMs() >= renewAtMs) session?.close();
   }
 
   #onCallEnd(): void {

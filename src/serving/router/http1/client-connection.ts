@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { connectionAgeMs } from '../../connection-age.ts';
 import { BufferedExchange } from '../buffered/buffered-exchange.ts';
 import { EnsembleExchange, type EnsembleOwner } from '../buffered/ensemble-exchange.ts';
 import type { Choice, RequestOutcome, Target } from '../types.ts';
@@ -31,6 +32,7 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
   #exchange: Exchange;
   readonly #body = new RequestBody();
   readonly #lines: string;
+  readonly #renewAtMs: number;
   #phase: Phase = 'head';
   /** What was read and not yet used, from `#at` on. */
   #input: Buffer | undefined;
@@ -55,6 +57,7 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
     this.#alarm = new Alarm(surroundings.clock, () => this.#late());
     const address = socket.remoteAddress?.replace(/^::ffff:/, '') ?? 'unknown';
     this.#lines = `via: 1.1 fairlead\r\nx-forwarded-for: ${address}\r\n${TIMEOUT_HEADER}: `;
+    this.#renewAtMs = surroundings.clock.nowMs() + connectionAgeMs(surroundings.random);
     this.#rest();
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     socket.on('drain', () => this.#drain());
@@ -147,7 +150,7 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
     const choice = router.choose(head);
     if ('reason' in choice) throw new HttpError(503, choice.reason, 1);
     if (head.bodyBytes > choice.maxBodyBytes) throw tooLarge(String(head.bodyBytes), choice.maxBodyBytes);
-    this.#closes = head.closes || this.#surroundings.isDraining;
+    this.#closes = head.closes || this.#surroundings.isDraining || nowMs >= this.#renewAtMs;
     this.#begin(input, bodyStart, choice, nowMs);
     return true;
   }

@@ -16,6 +16,8 @@ export interface HttpRelayOptions {
   /** Shared by all relays of a process. */
   readonly upstreams: HttpUpstreams;
   readonly clock: RouterClock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
   readonly times?: Partial<ClientTimes>;
 }
 
@@ -25,11 +27,12 @@ export class HttpRelay {
   readonly #connections = new Set<ClientConnection>();
   #onEmpty: (() => void) | undefined;
 
-  constructor({ router, upstreams, clock, times }: HttpRelayOptions) {
+  constructor({ router, upstreams, clock, random, times }: HttpRelayOptions) {
     this.#surroundings = {
       router,
       upstreams,
       clock,
+      random,
       times: { ...TIMES, ...times },
       head: new RequestHead(),
       out: new OutBuffer(),

@@ -16,6 +16,8 @@ export interface ClientTimes {
 export interface RelaySurroundings extends BufferedSurroundings {
   readonly router: RequestRouter;
   readonly times: ClientTimes;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
   /** Connections end with the answer that they wait for. */
   isDraining: boolean;
 }

@@ -24,7 +24,7 @@ export class GrpcRelayFixture {
 
   async relay(router: RequestRouter, clock: RouterClock = systemClock) {
     const upstreams = new GrpcUpstreams(systemClock);
-    const server = new GrpcRelay({ router, upstreams, clock });
+    const server = new GrpcRelay({ router, upstreams, clock, random: () => 0.5 });
     const port = await server.listen('127.0.0.1', 0);
     const client = new GrpcTestClient(port);
     this.onClose(() => {

@@ -60,7 +60,7 @@ export class RelayFixture {
   async relay(choice: Choice, { clock = systemClock, times = {} }: RelayFixtureOptions = {}): Promise<RunningRelay> {
     const upstreams = new HttpUpstreams({ clock });
     for (const { pool } of [choice.target, ...choice.elsewhere]) pool.watch(upstreams);
-    const relay = new HttpRelay({ router: { choose: () => choice }, upstreams, clock, times });
+    const relay = new HttpRelay({ router: { choose: () => choice }, upstreams, clock, random: () => 0.5, times });
     const port = await this.#listen(createServer({ noDelay: true }, (socket) => relay.accept(socket)));
     return { port, relay, upstreams };
   }

@@ -100,8 +100,7 @@ function numbersOf(status: number, text: string): readonly number[] {
   try {
     answer = JSON.parse(text);
   } catch {
-    // What some other server says is nobody's business: addresses are the user's, and answers reach a status.
-    throw new PrometheusError(`the answer (status ${status}) is not that of a Prometheus server`);
+    throw strange(status);
   }
   if (Value.Check(Refusal, answer)) {
     const told = `${answer.errorType}: ${answer.error}`.slice(0, MAX_TOLD);
@@ -117,7 +116,14 @@ function numbersOf(status: number, text: string): readonly number[] {
     const what = kind === 'vector' ? 'histograms' : `a ${kind.slice(0, 32)}`;
     throw new PrometheusError(`the query gives ${what}; a scalar or an instant vector of plain numbers is needed`);
   }
-  throw new PrometheusError(`the answer (status ${status}) is not that of a Prometheus server`);
+  throw strange(status);
+}
+
+/** What some other server says is nobody's business: addresses are the user's, and answers reach a status. */
+function strange(status: number): PrometheusError {
+  // Prometheus itself says so in plain text as long as it reads its log after a start, which may take minutes.
+  if (status === 503) return new PrometheusError('the server is not ready (status 503)');
+  return new PrometheusError(`the answer (status ${status}) is not that of a Prometheus server`);
 }
 
 /** As Prometheus writes numbers: `1.5`, `NaN`, `+Inf`, `-Inf`. */

@@ -43,6 +43,7 @@ describe('the chart', () => {
     ['image.digest=sha256:short', 'digest'],
     ['watchNamespaces={A_b}', 'watchNamespaces'],
     ['metrics.serviceMonitor.interval=30', 'interval'],
+    ['networkPolicy.prometheusPorts={0}', 'prometheusPorts'],
   ])('refuses the value %s by name', async (value, field) => {
     await expect(render(value)).rejects.toThrow(field);
   });
@@ -74,6 +75,15 @@ describe('the chart', () => {
     const args = operatorArgs(await render('image.repository=r/fairlead', 'image.tag=1.2'));
     expect(args).toContain('--server-image=r/fairlead:1.2');
     expect(args).toContain('--server-image-cuda=r/fairlead:1.2-cuda');
+  });
+
+  test('lets the operator out to Prometheus at the ports that are named', async () => {
+    const egress = async (...sets: string[]) => find(await render(...sets), 'NetworkPolicy').spec;
+    const named = { ports: [{ port: 10902, protocol: 'TCP' }] };
+    expect(await egress('networkPolicy.prometheusPorts={10902}')).toMatchObject({
+      egress: expect.arrayContaining([named]),
+    });
+    expect(await egress()).toMatchObject({ egress: expect.not.arrayContaining([named]) });
   });
 
   test('makes a ServiceMonitor only where asked', async () => {

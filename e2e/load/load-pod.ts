@@ -87,7 +87,10 @@ export async function startLoadPod(
   return {
     async stop() {
       // Not by deleting the pod: its log goes with it, read or not.
-      await kubectl.run(['exec', name, '-n', namespace, '--', 'node', '-e', "process.kill(1, 'SIGTERM')"]);
+      // What tells it to end may be killed with it; whether it has ended is seen next.
+      await kubectl
+        .run(['exec', name, '-n', namespace, '--', 'node', '-e', "process.kill(1, 'SIGTERM')"])
+        .catch(() => undefined);
       const ended = ['--for=jsonpath={.status.phase}=Succeeded', `pod/${name}`, '-n', namespace, '--timeout=60s'];
       await kubectl.run(['wait', ...ended]);
       const logs = await kubectl.run(['logs', name, '-n', namespace]);

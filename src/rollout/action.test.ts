@@ -126,6 +126,32 @@ describe('an action', () => {
     run(cluster, { until: () => cluster.weights.get('b') === 50, ticks: 20 });
   });
 
+  describe('that pauses, where new pods take the place of old ones,', () => {
+    const onFullNode = () => rollingOut({ rollout: { ...rollout, provisionTimeoutMs: 3_000 }, places: 4 });
+
+    test('takes no old pod away for one that waits for room, and goes on when it is resumed', () => {
+      const cluster = onFullNode();
+      run(cluster, { ticks: 2 });
+      ask(cluster, 'pause@b#1');
+      const log = run(cluster, { ticks: 30 });
+      expect([cluster.ready('a'), cluster.ready('b')]).toEqual([4, 0]);
+      expect(log.filter(({ decision }) => decision.claim !== undefined)).toHaveLength(0);
+      expect(cluster.revisions.get('b')?.pods.map(({ state }) => state)).toEqual(['pending']);
+      ask(cluster, 'resume@b#1');
+      run(cluster, { until: () => cluster.weights.get('b') === 10, ticks: 30 });
+    });
+
+    test('keeps what has been swapped', () => {
+      const cluster = onFullNode();
+      run(cluster, { until: () => cluster.weights.get('b') === 10 });
+      const before = [cluster.ready('a'), cluster.ready('b')];
+      expect(before).toEqual([3, 1]);
+      ask(cluster, 'pause@b#1');
+      run(cluster, { ticks: 80 });
+      expect([cluster.ready('a'), cluster.ready('b')]).toEqual(before);
+    });
+  });
+
   test('promote resumes what is paused', () => {
     const cluster = atSecondStep();
     ask(cluster, 'pause@b#2');

@@ -25,7 +25,7 @@ interface Growth {
 
 /** @param next the weights that are being written now */
 export function planPods(situation: Situation, next: ReadonlyMap<string, number>): Pods {
-  const { snapshot, progress } = situation;
+  const { snapshot, progress, isHeldUp } = situation;
   const growth = growthOf(situation, next);
   const { revision, goal, others } = growth;
   const isSettled = progress.stage === 'Done' || progress.stage === 'Returned';
@@ -34,6 +34,8 @@ export function planPods(situation: Situation, next: ReadonlyMap<string, number>
   if (isSettled || donors.length === 0 || wanted === 0) {
     return { replicas: new Map([[revision.name, goal], ...others]), claim: undefined, victims: [] };
   }
+  // Nothing gives way for it while it is held: the pods that it has asked for wait for room as they are.
+  if (isHeldUp && progress.stage === 'Stepping') return { ...withoutAdvice(growth), claim: undefined };
   const removable = removablePods(situation, growth, next);
   const claim: RoomClaim = {
     revision: revision.name,
@@ -58,15 +60,14 @@ function growthOf(situation: Situation, next: ReadonlyMap<string, number>): Grow
   return isClear ? stepping(situation, next) : gathering(situation, next, from);
 }
 
-function advised(
-  { snapshot }: Situation,
-  { revision, goal, others }: Growth,
-  removable: readonly [string, number][],
-): Omit<Pods, 'claim'> {
+function withoutAdvice({ revision, goal, others }: Growth): Omit<Pods, 'claim'> {
+  return { replicas: new Map([[revision.name, Math.min(goal, revision.replicas)], ...others]), victims: [] };
+}
+
+function advised({ snapshot }: Situation, growth: Growth, removable: readonly [string, number][]): Omit<Pods, 'claim'> {
   const { advice } = snapshot;
-  if (advice === undefined) {
-    return { replicas: new Map([[revision.name, Math.min(goal, revision.replicas)], ...others]), victims: [] };
-  }
+  if (advice === undefined) return withoutAdvice(growth);
+  const { revision, goal, others } = growth;
   const grown = Math.min(goal, revision.onNode + advice.pods);
   const given = new Map(others);
   let remove = advice.kind === 'Swap' ? advice.remove : 0;

@@ -123,11 +123,17 @@ export function modelDeploymentController(
  */
 async function reconcile(object: ModelDeployment, context: PhaseContext, reporter: Reporter): Promise<Result> {
   // Children go with their owner by its references; nothing of ours has to be waited for.
-  if (object.metadata.deletionTimestamp !== undefined) return DONE;
+  if (object.metadata.deletionTimestamp !== undefined) {
+    context.planner.forget(context.key);
+    return DONE;
+  }
   const { name, namespace } = object.metadata;
   const scope = newScope(object, { name, namespace, reference: controllerReference(object) }, context.now());
   const failure = await runPhases(scope, context);
-  if (failure === undefined || scope.problem !== undefined) await reporter.tell(scope, context);
+  const isCutShort = failure !== undefined && scope.problem === undefined;
+  // Others must not wait for room that nobody claims any more.
+  if (!scope.claimsRoom && !isCutShort) context.planner.forget(context.key);
+  if (!isCutShort) await reporter.tell(scope, context);
   if (failure !== undefined) throw failure;
   if (scope.lookAgainAtMs === undefined) return DONE;
   return requeueAfter(Math.max(0, scope.lookAgainAtMs - context.now()));

@@ -89,6 +89,8 @@ export interface Scope {
   old: readonly Revision[];
   /** choose, judge: what has been counted of the step under way. */
   analysis: AnalysisRecord | undefined;
+  /** choose: the planner holds a claim of the rollout, made by this reconcile. */
+  claimsRoom: boolean;
   /** choose: what it says. */
   judged: JudgedStep | undefined;
   /** choose. */
@@ -129,6 +131,7 @@ export function newScope(object: ModelDeployment, owner: Owner, nowMs: number): 
     target: undefined,
     old: [],
     analysis: undefined,
+    claimsRoom: false,
     judged: undefined,
     decision: undefined,
     diagnoses: [],

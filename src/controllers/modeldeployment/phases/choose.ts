@@ -54,12 +54,10 @@ async function adviceOn(
   context: PhaseContext,
 ): Promise<CapacityAdvice | undefined> {
   const { claim } = decision;
-  if (claim === undefined) {
-    context.planner.forget(context.key);
-    return undefined;
-  }
-  const pod = await demandOf(claim.revision, scope, context);
-  return pod && (await context.planner.advise(context, { snapshot, decision, pods: scope.pods, pod }));
+  const pod = claim && (await demandOf(claim.revision, scope, context));
+  if (pod === undefined) return undefined;
+  scope.claimsRoom = true;
+  return await context.planner.advise(context, { snapshot, decision, pods: scope.pods, pod });
 }
 
 /** What one pod of a revision takes: of the wanted one as the spec says it, of an older one as it was made. */

@@ -3,7 +3,17 @@ import { objectKey } from '../../../runtime/types.ts';
 import { CONFIG_MAPS, SERVICES } from '../../resources.ts';
 import { acknowledgementOf, gatewayAcknowledgement } from '../routing/acknowledgement.ts';
 import { nextLead } from '../routing/lead.ts';
-import { desiredRoute, gatewayRouteName, numbered, otherRoutes, routeContent, routeName } from '../routing/route.ts';
+import type { RoutesAt } from '../routing/ports.ts';
+import {
+  BY_ROUTER_PORT,
+  desiredRoute,
+  gatewayRouteName,
+  numbered,
+  otherRoutes,
+  routeContent,
+  routeName,
+  routerPortKey,
+} from '../routing/route.ts';
 import { lookAgain, type Scope } from '../scope.ts';
 import { desiredService, type ServiceLead } from '../services.ts';
 import { expose } from './expose.ts';
@@ -32,7 +42,9 @@ async function writeRoute(scope: Scope, context: PhaseContext, splitter: 'Router
   const { routers, route: standing } = routing;
   const own = context.cache.get(CONFIG_MAPS, objectKey({ namespace: owner.namespace, name: routeName(owner.name) }));
   const createdAt = own?.metadata.creationTimestamp ?? object.metadata.creationTimestamp ?? '';
-  const others = otherRoutes(context.cache.list(CONFIG_MAPS, owner.namespace), owner, createdAt);
+  const { namespace } = owner;
+  const others: RoutesAt = (port) =>
+    otherRoutes(context.cache.byIndex(CONFIG_MAPS, BY_ROUTER_PORT, routerPortKey(namespace, port)), owner, createdAt);
   const restPort = context.ports.restPortOf(owner, standing?.ports.http, others);
   const reported = Math.max(0, ...routers.map(({ applied }) => applied[owner.name] ?? 0));
   const written = numbered(routeContent(owner, object.spec, decided, restPort), standing, reported);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Route } from '../../../api/route.ts';
 import type { ConfigMap } from '../../resources.ts';
-import { desiredRoute, gatewayRouteName, otherRoutes, routeName } from './route.ts';
+import { desiredRoute, gatewayRouteName, otherRoutes, routeName, routerPortKey, routerPortOf } from './route.ts';
 
 const SECOND = '2026-01-01T00:00:00Z';
 const reference = { apiVersion: 'fairlead.dev/v1alpha1', kind: 'ModelDeployment', uid: 'u', controller: true };
@@ -19,15 +19,20 @@ function written(name: string, reader: 'Router' | 'GatewayAPI', http = 12_000, c
   return { ...desired, metadata: { ...desired.metadata, creationTimestamp: createdAt } };
 }
 
-test.each(['Router', 'GatewayAPI'] as const)(
-  'what a ModelDeployment tells its %s itself, made in the same second, never takes its port from it',
-  (reader) => {
-    expect(otherRoutes([written('churn', reader)], owner('churn'), SECOND)).toEqual([]);
-  },
-);
+test('what a ModelDeployment tells its routers itself never takes its port from it', () => {
+  expect(otherRoutes([written('churn', 'Router')], owner('churn'), SECOND)).toEqual([]);
+});
 
-test('a Gateway holds no port of the routers', () => {
-  expect(otherRoutes([written('other', 'GatewayAPI')], owner('churn'), SECOND)).toEqual([]);
+test('a route is found by the port for REST that routers of its namespace have for it', () => {
+  expect(routerPortOf(written('churn', 'Router', 12_002))).toEqual([routerPortKey('models', 12_002)]);
+});
+
+test.each([
+  ['what a Gateway is told', written('churn', 'GatewayAPI')],
+  ['what is no route', { ...written('churn', 'Router'), data: { 'route.json': '{}' } }],
+  ['what is no JSON', { ...written('churn', 'Router'), data: { 'route.json': '{' } }],
+])('%s holds no port of the routers', (_, configMap) => {
+  expect(routerPortOf(configMap)).toEqual([]);
 });
 
 test.each([
@@ -37,7 +42,7 @@ test.each([
   ['one made after', 'apple', '2026-01-01T00:00:01Z', false],
 ])('%s comes first or last for everyone alike', (_, name, createdAt, isOlder) => {
   const others = otherRoutes([written(name, 'Router', 12_002, createdAt)], owner('churn'), SECOND);
-  expect(others).toEqual([{ ports: { http: 12_002 }, isOlder }]);
+  expect(others).toEqual([{ isOlder }]);
 });
 
 test('no name of another ModelDeployment makes its route what a Gateway was told', () => {

@@ -1,5 +1,6 @@
 /** What whoever splits the requests is told: the route of a ModelDeployment, from its spec and the split of the moment. Pure. */
 
+import { Compile } from 'typebox/compile';
 import Value from 'typebox/value';
 import { LABELS } from '../../../api/names.ts';
 import { ROUTE_KEY, Route } from '../../../api/route.ts';
@@ -21,6 +22,8 @@ export type RouteContent = Omit<Route, 'generation'>;
 const WEIGHTS_KEY = 'weights.json';
 /** The label's value by which routers find their routes. */
 const READ_BY_ROUTERS = 'true';
+/** The index of the ConfigMaps that hold routes of routers, by the key of their port for REST. */
+export const BY_ROUTER_PORT = 'routerPort';
 /** Largest difference of two numbers that agree, where `model.examples` say none. */
 const DEFAULT_TOLERANCE = 1e-6;
 
@@ -127,13 +130,15 @@ export function numbered(content: RouteContent, standing: Route | undefined, rep
   return { generation: reported + 1, ...content };
 }
 
+const routeSchema = Compile(Route);
+
 /** The route in a ConfigMap; undefined where none can be read, and a new one has to be written. */
 export function routeIn(configMap: ConfigMap | undefined): Route | undefined {
   const text = configMap?.data?.[ROUTE_KEY];
   if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    return Value.Check(Route, value) ? value : undefined;
+    return routeSchema.Check(value) ? value : undefined;
   } catch {
     return undefined;
   }
@@ -157,20 +162,30 @@ export function desiredRoute(
   };
 }
 
+/** Finds routes by their port for REST, in the namespace whose routers listen there. */
+export function routerPortKey(namespace: string | undefined, restPort: number): string {
+  return `${namespace ?? ''}/${restPort}`;
+}
+
+/** By which its port is found. What Gateways were told holds none. */
+export function routerPortOf(configMap: ConfigMap): readonly string[] {
+  const { labels, namespace } = configMap.metadata;
+  const route = labels?.[LABELS.route] === READ_BY_ROUTERS ? routeIn(configMap) : undefined;
+  return route === undefined ? [] : [routerPortKey(namespace, route.ports.http)];
+}
+
 /**
- * What routers of the namespace are told beside the route of `owner`, in terms of ports. What Gateways were told holds none.
- * @param configMaps of the namespace
+ * The routes that have a port, but for that of `owner`.
+ * @param holders the ConfigMaps of all that have it
  * @param createdAt when the owner's route was made, or else the owner itself, as Kubernetes says it
  */
-export function otherRoutes(configMaps: readonly ConfigMap[], owner: Owner, createdAt: string): readonly OtherRoute[] {
+export function otherRoutes(holders: readonly ConfigMap[], owner: Owner, createdAt: string): readonly OtherRoute[] {
   const own = routeName(owner.name);
-  return configMaps.flatMap((configMap) => {
-    const { name, labels, creationTimestamp = '' } = configMap.metadata;
-    const route = labels?.[LABELS.route] === READ_BY_ROUTERS && name !== own ? routeIn(configMap) : undefined;
-    if (route === undefined) return [];
-    const isOlder = creationTimestamp < createdAt || (creationTimestamp === createdAt && name < own);
-    return [{ ports: route.ports, isOlder }];
-  });
+  return holders
+    .filter(({ metadata }) => metadata.name !== own)
+    .map(({ metadata: { name, creationTimestamp = '' } }) => ({
+      isOlder: creationTimestamp < createdAt || (creationTimestamp === createdAt && name < own),
+    }));
 }
 
 /** By revision, as they were decided. */

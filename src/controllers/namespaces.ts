@@ -2,7 +2,8 @@
  * For controllers that keep something once a namespace. The runtime knows objects and not namespaces, so one
  * ModelDeployment stands for its namespace: the first by name.
  */
-import type { CacheReader } from '../runtime/reconcile-context.ts';
+import { OwnershipError } from '../runtime/apply.ts';
+import type { CacheReader, ReconcileContext } from '../runtime/reconcile-context.ts';
 import { type KubeObject, type ObjectKey, type OwnerReference, objectKey } from '../runtime/types.ts';
 import { MODEL_DEPLOYMENTS, type ModelDeployment } from './kinds.ts';
 
@@ -26,4 +27,25 @@ export function toRepresentative(
 /** Owned by each without being controlled by any: the garbage collector keeps it until the last of them is gone. */
 export function sharedReference({ apiVersion, kind, metadata }: ModelDeployment): OwnerReference {
   return { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '' };
+}
+
+/**
+ * Makes what `users` share. Where its name is taken, each of them is told so by an Event: they wait for it, and only say
+ * that it does not run.
+ * @throws what `make` throws
+ */
+export async function makeFor<T>(
+  users: readonly ModelDeployment[],
+  context: Pick<ReconcileContext, 'event'>,
+  make: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await make();
+  } catch (error) {
+    if (error instanceof OwnershipError) {
+      const event = { type: 'Warning', reason: 'NameConflict', action: 'Share', note: error.message } as const;
+      for (const user of users) context.event(user, event);
+    }
+    throw error;
+  }
 }

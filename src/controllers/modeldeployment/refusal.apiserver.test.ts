@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { ROUTER_NAME } from '../../api/names.ts';
 import type { Manifest } from '../../runtime/api-client.ts';
 import { ApiError } from '../../runtime/api-error.ts';
+import { eventually } from '../../runtime/testing/cluster.ts';
 import type { Resource } from '../../runtime/types.ts';
-import { DEPLOYMENTS, SERVICE_ACCOUNTS, SERVICES } from '../resources.ts';
+import { DEPLOYMENTS, EVENTS, SERVICE_ACCOUNTS, SERVICES } from '../resources.ts';
 import { fastClock } from '../testing/played-cluster.ts';
 import { conditionOf, digest, isReady, model, NAME, tenants } from '../testing/tenant.ts';
 
@@ -43,6 +45,37 @@ describe('what the cluster refuses', () => {
     await tenant().create({ model: model('1') });
     await tenant().untilReason('NameConflict', 'Accepted');
     expect((await tenant().cluster.get(SERVICE_ACCOUNTS, NAME))?.metadata.ownerReferences).toBeUndefined();
+  });
+
+  test('two ModelDeployments that need one name: whoever comes second says whose it is', async () => {
+    tenant().startOperator();
+    await tenant().create({ model: model('1'), traffic: { expose: { loadBalancer: {} } } });
+    await eventually(
+      'the Service of the load balancer',
+      async () => (await tenant().cluster.get(SERVICES, `${NAME}-external`)) !== undefined,
+    );
+    await tenant().create({ model: model('1') }, `${NAME}-external`);
+    const refused = await tenant().untilReason('NameConflict', 'Accepted', `${NAME}-external`);
+    expect(conditionOf(refused, 'Accepted')?.message).toBe(
+      `services ${tenant().cluster.namespace}/churn-external already exists and belongs to ModelDeployment churn; delete or rename one of the two`,
+    );
+  });
+
+  test('a foreign object of a name that the routers need is told to whoever waits for them', async () => {
+    await tenant().cluster.client.create(SERVICE_ACCOUNTS, {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: ROUTER_NAME, namespace: tenant().cluster.namespace },
+    });
+    tenant().startOperator();
+    await tenant().create({ model: model('1'), traffic: {} });
+    await eventually('an Event', async () =>
+      (await tenant().cluster.list(EVENTS)).some(
+        (event) =>
+          event.reason === 'NameConflict' &&
+          JSON.stringify(event).includes(`serviceaccounts ${tenant().cluster.namespace}/${ROUTER_NAME} already exists`),
+      ),
+    );
   });
 
   test('pods that Kubernetes finds invalid are refused in its own words', async () => {

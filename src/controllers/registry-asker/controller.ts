@@ -9,7 +9,7 @@ import {
   watchRoleBindings,
   watchServiceAccounts,
 } from '../modeldeployment/caching.ts';
-import { representativeOf, sharedReference, toRepresentative } from '../namespaces.ts';
+import { makeFor, representativeOf, sharedReference, toRepresentative } from '../namespaces.ts';
 import { CONFIG_MAPS, type ConfigMap, DEPLOYMENTS, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
 import { ASKER_LABEL, type Asker, answerKey, askersOf, asksOutside, failureKey } from './asker.ts';
 import {
@@ -53,8 +53,23 @@ async function reconcile(
   const askers = askersOf(users, settings.image);
   await removeOthers(namespace, askers, context);
   if (askers.length === 0) return DONE;
+  const answers = await makeFor(users, context, () => make(namespace, users, askers, context, settings));
+  await forgetAnswers(answers, askers, context);
+  return DONE;
+}
 
-  const answers = await context.apply(CONFIG_MAPS, desiredAnswers(namespace, users.map(sharedReference).sort(byName)));
+/** @returns the ConfigMap of the answers */
+async function make(
+  namespace: string,
+  users: readonly ModelDeployment[],
+  askers: readonly Asker[],
+  context: ReconcileContext,
+  settings: RegistrySettings,
+): Promise<ConfigMap> {
+  const answers = await context.apply<ConfigMap>(
+    CONFIG_MAPS,
+    desiredAnswers(namespace, users.map(sharedReference).sort(byName)),
+  );
   const { apiVersion, kind, metadata } = answers;
   const owner: OwnerReference = { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '', controller: true };
   const accounts = [...new Set(askers.map(({ serviceAccountName }) => serviceAccountName))].sort();
@@ -68,8 +83,7 @@ async function reconcile(
       return context.apply(DEPLOYMENTS, desiredAskerDeployment(namespace, owners, asker));
     }),
   ]);
-  await forgetAnswers(answers, askers, context);
-  return DONE;
+  return answers;
 }
 
 /** Those that nobody needs any more; what stands around them goes with the ConfigMap. */

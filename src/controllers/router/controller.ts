@@ -12,7 +12,7 @@ import {
   watchRoleBindings,
   watchServiceAccounts,
 } from '../modeldeployment/caching.ts';
-import { representativeOf, sharedReference, toRepresentative } from '../namespaces.ts';
+import { makeFor, representativeOf, sharedReference, toRepresentative } from '../namespaces.ts';
 import { AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
 import {
   desiredRouterAccount,
@@ -52,8 +52,18 @@ async function reconcile(
   settings: RouterSettings,
 ): Promise<Result> {
   if (!representativeOf(context.cache, namespace).includes(context.key)) return DONE;
-  const owners = usersOf(context.cache, namespace).map(sharedReference);
-  if (owners.length === 0) return await remove(namespace, context);
+  const users = usersOf(context.cache, namespace);
+  if (users.length === 0) return await remove(namespace, context);
+  await makeFor(users, context, () => make(namespace, users.map(sharedReference), context, settings));
+  return DONE;
+}
+
+async function make(
+  namespace: string,
+  owners: readonly OwnerReference[],
+  context: ReconcileContext,
+  settings: RouterSettings,
+): Promise<void> {
   const deployment = await context.apply(DEPLOYMENTS, desiredRouterDeployment(namespace, owners, settings));
   const { apiVersion, kind, metadata } = deployment;
   const owner: OwnerReference = { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '', controller: true };
@@ -64,7 +74,6 @@ async function reconcile(
     [DISRUPTION_BUDGETS, desiredRouterDisruptionBudget(namespace, owner)],
   ];
   await Promise.all(around.map(([resource, desired]) => context.apply(resource, desired)));
-  return DONE;
 }
 
 /** The garbage collector removes what stands around the Deployment with it. */

@@ -62,6 +62,15 @@ class Clients {
     return (this.answers.new - before.new) / more();
   }
 
+  /** Waits for the proxy, which follows the control plane within moments: until the new version has at least this share. */
+  async untilShareOfNew(least: number): Promise<void> {
+    const reached = async () => {
+      const share = await this.shareOfNew(50);
+      return share >= least || `${share} of 50 answers`;
+    };
+    await waitFor(`a share of ${least} for the new version`, reached, { timeoutMs: 30_000 });
+  }
+
   async #ask(url: string): Promise<void> {
     while (!this.#stop.signal.aborted) {
       try {
@@ -148,16 +157,15 @@ describe.skipIf(isElsewhere)('a gateway of the cluster, which is Traefik here', 
     const clients = new Clients(url, 4);
     await kubectl().patch('md', namespace, NAME, { spec: { model: { uri: storeUri(namespace, NEW) } } });
     const atTwenty = await heldAt(20);
-    // The control plane has taken the route; its proxy follows within moments.
-    await delay(2_000);
+    await clients.untilShareOfNew(0.1);
     expect(await clients.shareOfNew(300)).toBeCloseTo(0.2, 1);
     await promote(atTwenty);
     const atSixty = await heldAt(60);
-    await delay(2_000);
+    await clients.untilShareOfNew(0.4);
     expect(await clients.shareOfNew(300)).toBeCloseTo(0.6, 1);
     await promote(atSixty);
     await until(namespace, NAME, ({ status }) => status.phase === 'Ready', ROLLOUT_MS);
-    await delay(2_000);
+    await clients.untilShareOfNew(1);
     expect(await clients.shareOfNew(100)).toBe(1);
     await clients.stop();
     expect(clients.failures).toEqual([]);

@@ -2,11 +2,8 @@ import { writeFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { environment } from '../options.ts';
 import { createLogger } from '../telemetry/logger.ts';
-import { LoadFailure } from './models/failure.ts';
 import { resolveModel } from './models/resolve-model.ts';
-
-/** The kubelet keeps 4096 bytes of a termination message; a message longer than this is cut. */
-const MAX_MESSAGE_LENGTH = 3000;
+import { terminationMessage } from './termination-message.ts';
 
 interface ResolveFlags {
   readonly uri: string;
@@ -34,7 +31,7 @@ async function resolve({ uri, endpoint, sha256, output, pvcRoot, terminationLog 
   process.once('SIGTERM', () => stop.abort(new Error('Stopped by SIGTERM')));
   process.once('SIGINT', () => stop.abort(new Error('Stopped by SIGINT')));
   const credentials = environment.modelCredentials;
-  const result = await resolveModel({
+  const answer = await resolveModel({
     uri,
     endpoint,
     expected: sha256,
@@ -43,13 +40,14 @@ async function resolve({ uri, endpoint, sha256, output, pvcRoot, terminationLog 
     credentials,
     logger,
     signal: stop.signal,
-  }).catch((error: unknown) => {
-    process.exitCode = 1;
-    const reason = error instanceof LoadFailure ? error.reason : 'LoadFailed';
-    const message = error instanceof Error ? error.message : String(error);
-    return { reason, message: message.slice(0, MAX_MESSAGE_LENGTH) };
-  });
-  const line = `${JSON.stringify(result)}\n`;
+  }).then(
+    (result) => JSON.stringify(result),
+    (error: unknown) => {
+      process.exitCode = 1;
+      return terminationMessage(error).json;
+    },
+  );
+  const line = `${answer}\n`;
   process.stdout.write(line);
   // The kubelet makes the default file; outside a pod it is not ours to make.
   const flag = terminationLog === environment.terminationLogPath ? 'r+' : 'w';

@@ -8,16 +8,13 @@ import { MODEL_ROOT, PORTS, PVC_ROOT } from '../api/names.ts';
 import { environment } from '../options.ts';
 import { createLogger, type Logger, type LogLevel } from '../telemetry/logger.ts';
 import { ServingMetrics } from '../telemetry/serving-metrics.ts';
-import { LoadFailure } from './models/failure.ts';
 import { loadModel } from './models/load-model.ts';
 import { PredictionLog } from './prediction-log.ts';
 import { InferenceServer } from './server.ts';
 import { compileOptions, type ServerFlags, type ServerOptions } from './server-options.ts';
+import { terminationMessage } from './termination-message.ts';
 import { textSink } from './text-sink.ts';
 import { VERSION } from './version.ts';
-
-/** The kubelet keeps 4096 bytes of a termination message; a message longer than this is cut. */
-const MAX_MESSAGE_LENGTH = 3_000;
 
 /** In a pod the image's own directory; alone a directory that any user may write. */
 const modelDirectory = environment.servingConfig === undefined ? join(tmpdir(), 'fairlead-models') : MODEL_ROOT;
@@ -117,11 +114,10 @@ function aborted(signal: AbortSignal): Promise<void> {
 
 /** Says why the server ends, in its log and where the kubelet reads it. */
 async function fail(error: unknown, logger: Logger): Promise<number> {
-  const reason = error instanceof LoadFailure ? error.reason : 'LoadFailed';
-  const message = (error instanceof Error ? error.message : String(error)).slice(0, MAX_MESSAGE_LENGTH);
+  const { reason, message, json } = terminationMessage(error);
   logger.error(message, { reason });
   // The kubelet makes the file; outside a pod it is not ours to make.
-  await writeFile(environment.terminationLogPath, JSON.stringify({ reason, message }), { flag: 'r+' }).catch(() =>
+  await writeFile(environment.terminationLogPath, json, { flag: 'r+' }).catch(() =>
     logger.debug('no termination log was written', { path: environment.terminationLogPath }),
   );
   return 1;

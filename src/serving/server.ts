@@ -20,7 +20,7 @@ import type { SessionLike } from './session.ts';
 const MAX_LINGER_MS = 1_000;
 /** How long a stopping server that has answered everything waits for requests to be finished and answers to be read. */
 const MAX_UNFINISHED_MS = 5_000;
-/** Memory for large HTTP bodies of all connections together; at least two of the largest fit. */
+/** Memory for large requests of all connections together, by REST and by gRPC each; at least two of the largest fit. */
 const MAX_BODY_BYTES = 256 * 2 ** 20;
 
 export interface ServerDependencies {
@@ -71,7 +71,9 @@ export class InferenceServer {
       random: Math.random,
       onRefused: (code) => dependencies.metrics.refused.inc({ code }),
     });
-    this.#grpc = new InferenceGrpcServer(frontEnd);
+    // gRPC holds each message twice.
+    const maxMessageBytes = Math.max(MAX_BODY_BYTES, 4 * options.maxRequestBytes);
+    this.#grpc = new InferenceGrpcServer({ ...frontEnd, maxMessageBytes });
     this.#counts = new ServerCounts(dependencies.instance, options.config.revision);
     this.#metricsServer = createMetricsServer(dependencies.metrics.registry, () =>
       this.#counts.snapshot(this.#models.predictors.reduce((sum, { inFlight }) => sum + inFlight, 0)),

@@ -29,6 +29,7 @@ async function start(...models: readonly ModelFixture[]) {
   const grpc = new InferenceGrpcServer({
     ...fixture,
     maxRequestBytes: 100_000,
+    maxMessageBytes: 1_000_000,
     serverVersion: '1.2.3',
   });
   const port = await grpc.listen('127.0.0.1', 0);

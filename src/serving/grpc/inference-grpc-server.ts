@@ -14,6 +14,7 @@ import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
 import type { Readiness } from '../readiness.ts';
 import { readingMessage, readModelInferRequest } from './infer-message-reader.ts';
 import { readGrpcQuestion, writeGrpcAnswer } from './infer-messages.ts';
+import { messageBudget } from './message-budget.ts';
 import {
   decodeModelMetadataRequest,
   decodeModelReadyRequest,
@@ -39,6 +40,8 @@ export interface InferenceGrpcOptions {
   readonly models: ModelSet;
   readonly readiness: Readiness;
   readonly maxRequestBytes: number;
+  /** Memory that long messages of all connections together may take. */
+  readonly maxMessageBytes: number;
   readonly serverVersion: string;
 }
 
@@ -47,6 +50,8 @@ const MAX_STREAMS = 256;
 /** A client that does not answer a ping is gone. */
 const KEEPALIVE_MS = 60_000;
 const KEEPALIVE_TIMEOUT_MS = 20_000;
+/** How long a message may take to arrive, as a request by REST. */
+const MAX_RECEIVE_MS = 60_000;
 /** Calls that stall end with their connection. */
 const MAX_CALL_AGE_MS = 5 * 60_000;
 
@@ -60,6 +65,7 @@ export class InferenceGrpcServer {
   constructor(options: InferenceGrpcOptions) {
     this.#options = options;
     this.#server = new Server({
+      interceptors: [messageBudget({ maxBytes: options.maxMessageBytes, maxReceiveMs: MAX_RECEIVE_MS })],
       'grpc.max_receive_message_length': options.maxRequestBytes,
       'grpc.max_send_message_length': -1,
       'grpc.max_concurrent_streams': MAX_STREAMS,

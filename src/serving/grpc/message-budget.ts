@@ -1,0 +1,78 @@
+import type { ServerHttp2Stream } from 'node:http2';
+import { type ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
+import { BodyBudget } from '../http/body-request.ts';
+import { InferenceError } from '../inference-error.ts';
+
+/** Bytes of a call that do not count: HTTP/2 lets a client send them unasked, and usual messages are no longer. */
+const FREE_BYTES = 65_536;
+/** A long message is held in the pieces that it came in, and as one. */
+const COPIES = 2;
+
+interface Problem {
+  readonly code: status;
+  readonly details: string;
+}
+
+const COMPRESSED: Problem = {
+  code: status.UNIMPLEMENTED,
+  details: 'compressed messages are not taken; send them as they are',
+};
+const late = (ms: number): Problem => ({
+  code: status.DEADLINE_EXCEEDED,
+  details: `the message did not arrive within ${ms} ms`,
+});
+
+export interface MessageBudgetOptions {
+  /** Memory that the messages of all connections together may take. */
+  readonly maxBytes: number;
+  /** How long a message that counts may take to arrive. */
+  readonly maxReceiveMs: number;
+}
+
+/**
+ * Bounds the memory that calls take before a handler sees them, and while it works. A call beyond the budget gets
+ * RESOURCE_EXHAUSTED and is reset. A compressed message gets UNIMPLEMENTED: its size is not known before memory is taken.
+ */
+export function messageBudget({ maxBytes, maxReceiveMs }: MessageBudgetOptions): ServerInterceptor {
+  const budget = new BodyBudget(maxBytes);
+  return (_method, call) => {
+    // grpc-js tells interceptors of whole messages only. Its own call keeps the stream, under this name.
+    const { stream } = call as unknown as { readonly stream: ServerHttp2Stream };
+    let receivedBytes = 0;
+    let chargedBytes = 0;
+    let timer: NodeJS.Timeout | undefined;
+    const refuse = (problem: Problem): void => {
+      stream.off('data', receive);
+      call.sendStatus(problem);
+      // What the client still sends would be kept with what came already.
+      stream.close();
+    };
+    const charge = (piece: Buffer): Problem | undefined => {
+      receivedBytes += piece.length;
+      if (receivedBytes <= FREE_BYTES) return undefined;
+      const bytes = COPIES * (chargedBytes === 0 ? receivedBytes : piece.length);
+      try {
+        budget.take(bytes);
+      } catch (error) {
+        if (!(error instanceof InferenceError)) throw error;
+        return { code: status.RESOURCE_EXHAUSTED, details: error.message };
+      }
+      chargedBytes += bytes;
+      timer ??= setTimeout(() => refuse(late(maxReceiveMs)), maxReceiveMs);
+      return undefined;
+    };
+    const receive = (piece: Buffer): void => {
+      const isCompressed = receivedBytes === 0 && piece[0] !== 0;
+      const problem = isCompressed ? COMPRESSED : charge(piece);
+      if (problem !== undefined) refuse(problem);
+    };
+    // Before grpc-js, so that it takes no piece that is refused.
+    stream.prependListener('data', receive);
+    stream.once('end', () => clearTimeout(timer));
+    stream.once('close', () => {
+      clearTimeout(timer);
+      budget.release(chargedBytes);
+    });
+    return call as ServerInterceptingCall;
+  };
+}

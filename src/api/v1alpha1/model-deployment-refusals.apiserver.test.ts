@@ -273,6 +273,14 @@ describe('the API server refuses', () => {
     await expect(api.preview(ModelDeployment, manifest(spec))).rejects.toThrow(message);
   });
 
+  test.each(['default', 'fairlead-router', 'fairlead-registry'])(
+    'the name %s, which other objects of the namespace have',
+    async (name) => {
+      const message = 'metadata.name must be another one than default, fairlead-router, fairlead-registry';
+      await expect(api.preview(ModelDeployment, manifest({}, name))).rejects.toThrow(message);
+    },
+  );
+
   test.each(['Churn', '7', 'a.b', 'a'.repeat(53)])('the name %s, which no Service could have', async (name) => {
     await expect(api.preview(ModelDeployment, manifest({}, name))).rejects.toThrow(/metadata.name/);
   });

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { defineKind, type ObjectOf } from '../kind.ts';
+import { REGISTRY_NAME, ROUTER_NAME } from '../names.ts';
 import { cel } from '../schema.ts';
 import { Autoscaling } from './autoscaling.ts';
 import { Accelerator, ComputeResources, GPU_RESOURCE } from './compute.ts';
@@ -91,6 +92,9 @@ export const ModelDeploymentSpec = Type.Object(
 );
 export type ModelDeploymentSpec = Static<typeof ModelDeploymentSpec>;
 
+/** Names of objects that every namespace has, or that Fairlead makes once a namespace: a ServiceAccount cannot be both. */
+const RESERVED_NAMES = ['default', ROUTER_NAME, REGISTRY_NAME];
+
 /** Whether routers stand before the pods. Otherwise the Service selects pods directly, or a Gateway splits. */
 export function isRouted({ rollout, traffic }: Pick<ModelDeploymentSpec, 'rollout' | 'traffic'>): boolean {
   if (traffic !== undefined) return traffic.provider === 'Router';
@@ -111,6 +115,10 @@ export const ModelDeployment = defineKind({
       message:
         'metadata.name must be at most 52 characters: lower-case letters, digits and -, starting with a letter and ' +
         'ending with a letter or digit',
+    },
+    {
+      rule: `!(self.metadata.name in [${RESERVED_NAMES.map((name) => `'${name}'`).join(', ')}])`,
+      message: `metadata.name must be another one than ${RESERVED_NAMES.join(', ')}: the namespace has other objects of these names`,
     },
   ],
   printerColumns: [

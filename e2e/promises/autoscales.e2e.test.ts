@@ -6,11 +6,13 @@ const HPAS = '/apis/autoscaling/v2';
 
 describe('autoscaling', () => {
   const namespace = useNamespace('e2e-autoscaling');
+  // Less than 256Mi has no default target: an idle pod fills most of it.
+  const resources = { requests: { cpu: '20m', memory: '256Mi' }, limits: { memory: '512Mi' } };
   let revision: string;
 
   beforeAll(async () => {
     await startModelStore(namespace);
-    await kubectl().apply(modelDeployment(namespace, NAME, { autoscaling: {} }));
+    await kubectl().apply(modelDeployment(namespace, NAME, { autoscaling: {}, resources }));
     revision = (await untilReady(namespace, NAME)).status.stable.revision;
   });
 

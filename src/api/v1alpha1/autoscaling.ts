@@ -16,8 +16,8 @@ export const Autoscaling = Type.Object(
     memory: Type.Optional(
       Type.Integer({
         description:
-          'Memory use to aim at, in percent of the request, 1 to 1000. Default 80, but none where pods have a GPU or no ' +
-          'memory request.',
+          'Memory use to aim at, in percent of the request, 1 to 1000. Default 80, but none where pods have a GPU, no ' +
+          'memory request, or one below 256Mi, most of which an idle pod fills.',
         minimum: 1,
         maximum: 1000,
       }),

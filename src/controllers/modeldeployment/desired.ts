@@ -1,6 +1,7 @@
 /** The objects around the pods of a ModelDeployment, as they should be. */
 import { ANNOTATIONS, LABELS } from '../../api/names.ts';
 import type { ModelDeploymentSpec } from '../../api/v1alpha1/model-deployment.ts';
+import { parseQuantity } from '../../capacity/quantity.ts';
 import type { Bounds } from '../../rollout/types.ts';
 import type { DesiredObject } from '../../runtime/apply.ts';
 import { COMPONENT_LABEL, childMetadata, type Owner, serverSelector } from './children.ts';
@@ -72,12 +73,16 @@ export function desiredDisruptionBudget(owner: Owner, replicas: number): Desired
   };
 }
 
+/** A server that does nothing has about 110 MiB: 80% of less than this would be reached, or nearly, without a request. */
+const LEAST_MEMORY_REQUEST = parseQuantity('256Mi');
+
 /** Percent of the memory request to aim at; none on GPUs, where host memory says nothing about load. */
 function memoryTarget(spec: ModelDeploymentSpec): number | undefined {
   const { autoscaling, resources } = spec;
   if (autoscaling?.memory !== undefined) return autoscaling.memory;
-  const hasRequest = (resources?.requests?.memory ?? resources?.limits?.memory) !== undefined;
-  return usesGpu(spec) || !hasRequest ? undefined : 80;
+  const request = resources?.requests?.memory ?? resources?.limits?.memory;
+  if (usesGpu(spec) || request === undefined) return undefined;
+  return parseQuantity(request) < LEAST_MEMORY_REQUEST ? undefined : 80;
 }
 
 export function desiredAutoscaler(

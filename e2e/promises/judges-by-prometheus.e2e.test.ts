@@ -14,6 +14,7 @@ import { followRollout } from '../follow-rollout.ts';
 import { startLoad } from '../load/load.ts';
 import type { Load } from '../load/load-pod.ts';
 import { readModel } from '../model-store.ts';
+import { metricsAddress, untilRouters } from '../routers.ts';
 import { startPrometheusServer } from '../services/prometheus-server.ts';
 import type { RunningService } from '../services/service.ts';
 
@@ -24,7 +25,6 @@ const FAILING = 'breast-cancer-failing.onnx';
 const OTHER = 'breast-cancer-v1.onnx';
 /** A first run on a machine fetches Prometheus. */
 const WITH_DOWNLOAD_MS = 600_000;
-const METRICS_PORT = 9090;
 
 const ofCanary = 'model_deployment="$(name)",revision="$(canary)"';
 /** As routers count them: the share of the last seconds' requests to the canary that ended in an error. */
@@ -51,9 +51,7 @@ describe.skipIf(!isOwnNode)('a canary that is judged by Prometheus', () => {
     await startModelStore(namespace, { [FAILING]: readModel(FAILING) });
     await kubectl().apply(modelDeployment(namespace, NAME, { rollout: { strategy: 'Canary' } }));
     await untilReady(namespace, NAME);
-    await kubectl().run(['rollout', 'status', 'deployment/fairlead-router', '-n', namespace, '--timeout=120s']);
-    const routers = await kubectl().list('pods', namespace, 'app.kubernetes.io/component=router');
-    targets = routers.map(({ status }) => `${status.podIP}:${METRICS_PORT}`);
+    targets = (await untilRouters(namespace)).map(metricsAddress);
     prometheus = await startPrometheusServer({ host: NODE_IP, targets });
     const analysis = { interval: '1s', metrics: [asked()] };
     const steps = [{ weight: 25, hold: '3s' }, { weight: 50 }];

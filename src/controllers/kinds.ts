@@ -4,7 +4,7 @@ import type { Model as DeclaredModel } from '../api/v1alpha1/model.ts';
 import type { ModelDeployment as DeclaredDeployment } from '../api/v1alpha1/model-deployment.ts';
 import type { ModelVersion as DeclaredVersion } from '../api/v1alpha1/model-version.ts';
 import type { MappedWatch, Watch } from '../runtime/reconcile-context.ts';
-import { defineResource, type KubeObject, type ObjectMeta, objectKey } from '../runtime/types.ts';
+import { defineResource, type KubeObject, type ObjectKey, type ObjectMeta, objectKey } from '../runtime/types.ts';
 
 /** The declared type with metadata as the runtime has it: JSON, dates as texts. */
 type Stored<T> = Omit<T, 'metadata'> & { readonly metadata: ObjectMeta & { readonly namespace: string } };
@@ -39,10 +39,19 @@ const byModel = (object: ModelVersion | ModelDeployment) => {
   return key === undefined ? [] : [key];
 };
 
+/** The index of ModelDeployments by the keys of those that answer in their place, or with them as an ensemble. */
+export const BY_REFERENCE = 'reference';
+
+export function referencesOf({ metadata: { namespace }, spec: { traffic } }: ModelDeployment): readonly ObjectKey[] {
+  const { modelDeploymentRef: fallback } = traffic?.fallback ?? {};
+  const members = traffic?.ensemble?.members ?? [];
+  return [...(fallback ? [fallback] : []), ...members].map(({ name }) => objectKey({ namespace, name }));
+}
+
 /** The runtime has one cache a resource: whoever watches one of these watches it so. */
 export const watchModelDeployments: Watch<ModelDeployment> = {
   resource: MODEL_DEPLOYMENTS,
-  indexes: { [BY_MODEL]: byModel },
+  indexes: { [BY_MODEL]: byModel, [BY_REFERENCE]: referencesOf },
 };
 export const watchModels: Watch<Model> = { resource: MODELS };
 export const watchModelVersions: Watch<ModelVersion> = { resource: MODEL_VERSIONS, indexes: { [BY_MODEL]: byModel } };

@@ -44,7 +44,7 @@ import { Reporter } from './reporter.ts';
 import { PortBook } from './routing/ports.ts';
 import { lookAgain, newScope, type Scope } from './scope.ts';
 import type { RuntimeImages } from './types.ts';
-import { askingFor, concernedByPod, concernedByReport, exposedBy } from './watches.ts';
+import { askingFor, concernedByPod, concernedByReference, concernedByReport, exposedBy } from './watches.ts';
 
 export interface ModelDeploymentControllerOptions {
   /** Image of Fairlead that new revisions and Jobs run. */
@@ -96,6 +96,7 @@ export function modelDeploymentController(
     ],
     watches: [
       mapped(watchPods, concernedByPod),
+      mapped(watchModelDeployments, concernedByReference),
       mapped(watchRouterReports, concernedByReport),
       mapped(watchGateways, exposedBy),
       mapped(watchConfigMaps, askingFor),

@@ -56,6 +56,8 @@ export interface Routing {
   readonly acknowledgement: Acknowledgement | undefined;
   /** Routers of the namespace that run. */
   readonly routers: readonly LiveRouter[];
+  /** Why the fallback, or a member of the ensemble, that the spec names never answers. */
+  readonly unanswered?: string | undefined;
 }
 
 export interface Scope {

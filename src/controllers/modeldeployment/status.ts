@@ -63,7 +63,7 @@ function obstacleOfRollout(scope: Scope, { report, progress }: RolloutDecision):
   const { diagnoses, autoscalerFailure } = scope;
   switch (report.outcome) {
     case 'Complete':
-      return routerObstacle(scope) ?? gatewayObstacle(scope);
+      return routerObstacle(scope) ?? gatewayObstacle(scope) ?? ensembleObstacle(scope);
     case 'RolledBack':
       return { kind: 'rolledBack', reason: progress.failure?.reason ?? 'RolledBack', message: report.message };
     case 'Paused':
@@ -89,6 +89,12 @@ function routerObstacle({ routing }: Scope): Obstacle | undefined {
   if (splitter !== 'Router' || lead?.to !== 'routers' || acknowledgement?.hasReadyRouter !== false) return undefined;
   const message = `no router of the namespace is ready (${routers.length} run), and clients come by them`;
   return { kind: 'waiting', reason: 'NoReadyRouter', message };
+}
+
+/** The members of an ensemble answer together or not at all. */
+function ensembleObstacle({ object, routing: { unanswered } }: Scope): Obstacle | undefined {
+  if (object.spec.traffic?.ensemble === undefined || unanswered === undefined) return undefined;
+  return { kind: 'failed', reason: 'ReferenceNotRouted', message: unanswered };
 }
 
 /** Clients that come by a Gateway find nobody while it has not taken the route. */
@@ -326,7 +332,7 @@ function progressing(obstacle: Obstacle | undefined): ConditionUpdate {
 }
 
 function isReady(scope: Scope, obstacle: Obstacle | undefined): ConditionUpdate {
-  const { target, model, autoscalerFailure } = scope;
+  const { target, model, autoscalerFailure, routing } = scope;
   if (obstacle !== undefined) return condition('Ready', false, obstacle.reason, obstacle.message);
   if (model.kind === 'resolved' && model.gone !== undefined) {
     const pinned = `the pinned sha256 ${model.model.sha256} serves on`;
@@ -341,6 +347,10 @@ function isReady(scope: Scope, obstacle: Obstacle | undefined): ConditionUpdate 
   // What serves goes on serving; that it no longer follows the load is for a person to know.
   if (autoscalerFailure !== undefined) {
     return condition('Ready', true, 'AutoscalerFailing', `${serving}; ${autoscalerFailure}`);
+  }
+  // As does what has nobody to stand in for it.
+  if (routing.unanswered !== undefined) {
+    return condition('Ready', true, 'ReferenceNotRouted', `${serving}; ${routing.unanswered}`);
   }
   return condition('Ready', true, 'Serving', serving);
 }

@@ -3,7 +3,7 @@ import { ANNOTATIONS, REGISTRY_NAME } from '../../api/names.ts';
 import type { Lease } from '../../runtime/kubernetes-resources.ts';
 import type { CacheReader } from '../../runtime/reconcile-context.ts';
 import { keyOf, type ObjectKey, objectKey } from '../../runtime/types.ts';
-import { MODEL_DEPLOYMENTS } from '../kinds.ts';
+import { BY_REFERENCE, MODEL_DEPLOYMENTS, type ModelDeployment, referencesOf } from '../kinds.ts';
 import { asksOutside } from '../registry-asker/asker.ts';
 import type { ConfigMap, Pod } from '../resources.ts';
 import { isRouterPod } from '../router/selector.ts';
@@ -22,8 +22,22 @@ export function concernedByPod(pod: Pod, cache: CacheReader, other?: Pod): reado
   if (other !== undefined && standing(pod) === standing(other)) return [];
   return cache
     .list(MODEL_DEPLOYMENTS, pod.metadata.namespace)
-    .filter(({ spec }) => splitterOf(spec) === 'Router')
+    .filter((object) => splitterOf(object, cache) === 'Router')
     .map(keyOf);
+}
+
+/** Those that it refers to, which are routed for as long as it does; and where it comes or goes, those that refer to it. */
+export function concernedByReference(
+  object: ModelDeployment,
+  cache: CacheReader,
+  other?: ModelDeployment,
+): readonly ObjectKey[] {
+  const references = referencesOf(object);
+  if (other !== undefined && other.spec.traffic?.provider === object.spec.traffic?.provider) {
+    const same = new Set(referencesOf(other));
+    return references.filter((key) => !same.has(key));
+  }
+  return [...references, ...cache.byIndex(MODEL_DEPLOYMENTS, BY_REFERENCE, keyOf(object)).map(keyOf)];
 }
 
 /** Those whose route the router applies or refuses another way than before, and all that it counted for when it stopped. */

@@ -1,10 +1,10 @@
 /** Which ModelDeployments of a namespace need its routers. */
 
-import { isRouted } from '../../api/v1alpha1/model-deployment.ts';
 import type { CacheReader } from '../../runtime/reconcile-context.ts';
 import { objectKey } from '../../runtime/types.ts';
 import { MODEL_DEPLOYMENTS, type ModelDeployment } from '../kinds.ts';
 import { routeName } from '../modeldeployment/routing/route.ts';
+import { splitterOf } from '../modeldeployment/routing/splitter.ts';
 import { CONFIG_MAPS } from '../resources.ts';
 
 /** Those that want to be routed, and those whose route still stands because clients may still come by it. By name. */
@@ -14,6 +14,6 @@ export function usersOf(cache: CacheReader, namespace: string): readonly ModelDe
   return cache
     .list(MODEL_DEPLOYMENTS, namespace)
     .filter(({ metadata }) => metadata.deletionTimestamp === undefined)
-    .filter((object) => isRouted(object.spec) || hasRoute(object))
+    .filter((object) => splitterOf(object, cache) === 'Router' || hasRoute(object))
     .sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
 }

@@ -46,7 +46,7 @@ function plan(route: Partial<Route>, { protocol = 'http', random = () => 0, away
     targets,
     random,
     onPassedOver: (revision) => passedOver.push(revision),
-    targetOf: () => other,
+    planOf: () => other && { target: () => other },
   });
   return { subject, passedOver, choose: () => told(subject.choose({ get: () => undefined })) };
 }
@@ -113,6 +113,14 @@ test('gRPC never goes to a revision that speaks none, whatever its weight', () =
   );
 });
 
+test('a revision whose pods speak no gRPC is neither mirror nor fallback of gRPC calls', () => {
+  const backends = [backend('a', 100), backend('b', 0, { ports: { http: 8080 } })];
+  const mirror = { revision: 'b', percent: 100, tolerance: 0 };
+  const fallback = { to: { revision: 'b' } };
+  expect(plan({ backends, mirror, fallback }).choose()).toMatchObject({ mirror: 'b', fallback: 'b' });
+  expect(plan({ backends, mirror, fallback }, { protocol: 'grpc' }).choose()).toEqual({ ...nothingElse, target: 'a' });
+});
+
 test('an ensemble has all of its members, or none answers', () => {
   const backends = [backend('a', 0), backend('b', 0)];
   const members = [
@@ -122,7 +130,13 @@ test('an ensemble has all of its members, or none answers', () => {
   const ensemble = { members, combine: 'Average' as const };
   const other = grpcTarget('fraud-x', [1]);
   expect(plan({ backends, ensemble }, { other }).choose()).toMatchObject({ target: 'a', ensemble: ['a', 'fraud-x'] });
-  expect(plan({ backends, ensemble }).choose()).toBe('ModelDeployment fraud of the ensemble has no ready pod');
+  const away = grpcTarget('fraud-x', []);
+  expect(plan({ backends, ensemble }, { other: away }).choose()).toBe(
+    'ModelDeployment fraud of the ensemble has no ready pod',
+  );
+  expect(plan({ backends, ensemble }).choose()).toBe(
+    'ModelDeployment fraud of the ensemble has no route: it does not exist, or no router stands before it',
+  );
 });
 
 test('gRPC calls stick to a revision by their metadata', async () => {
@@ -141,7 +155,7 @@ test('gRPC calls stick to a revision by their metadata', async () => {
     targets,
     random: Math.random,
     onPassedOver: () => undefined,
-    targetOf: () => undefined,
+    planOf: () => undefined,
   });
   const upstreams = new GrpcUpstreams(systemClock);
   const relay = new GrpcRelay({ router, upstreams, clock: systemClock, random: Math.random });

@@ -7,8 +7,8 @@ export type Protocol = 'http' | 'grpc';
 export interface PlanSurroundings extends SplitOptions {
   /** Every backend of the route. */
   readonly targets: ReadonlyMap<string, Target>;
-  /** Who would answer for another ModelDeployment of this namespace now; undefined when nobody would. */
-  readonly targetOf: (modelDeployment: string, protocol: Protocol, fields: RequestFields) => Target | undefined;
+  /** What the route of another ModelDeployment of this namespace says; undefined where it has none. */
+  readonly planOf: (modelDeployment: string, protocol: Protocol) => Pick<RoutePlan, 'target'> | undefined;
 }
 
 /** A revision as the requests of one protocol see it. */
@@ -33,6 +33,8 @@ export class RoutePlan implements RequestRouter {
   readonly #route: Route;
   readonly #protocol: Protocol;
   readonly #surroundings: PlanSurroundings;
+  /** The backends that speak the protocol. */
+  readonly #speaking: ReadonlyMap<string, Target>;
   readonly #split: Split<Revision>;
   /** Without mirror, and without what depends on the request. */
   readonly #choices: ReadonlyMap<Target, Choice>;
@@ -46,15 +48,19 @@ export class RoutePlan implements RequestRouter {
     this.#protocol = protocol;
     this.#surroundings = surroundings;
     const revisions = new Map<string, Revision>();
+    const speaking = new Map<string, Target>();
     for (const { revision, ports } of route.backends) {
       const target = targets.get(revision);
-      if (target !== undefined) revisions.set(revision, new Revision(target, ports[protocol] !== undefined));
+      if (target === undefined) continue;
+      revisions.set(revision, new Revision(target, ports[protocol] !== undefined));
+      if (ports[protocol] !== undefined) speaking.set(revision, target);
     }
+    this.#speaking = speaking;
     this.#split = new Split(route, revisions, surroundings);
     const weighted = route.backends
-      .filter(({ weight, ports }) => weight > 0 && ports[protocol] !== undefined)
+      .filter(({ weight }) => weight > 0)
       .toSorted((a, b) => b.weight - a.weight)
-      .flatMap(({ revision }) => targets.get(revision) ?? []);
+      .flatMap(({ revision }) => speaking.get(revision) ?? []);
     this.#first = weighted[0];
     this.#choices = new Map(
       [...targets.values()].map((target) => [
@@ -65,7 +71,7 @@ export class RoutePlan implements RequestRouter {
         ),
       ]),
     );
-    const mirrored = route.mirror && targets.get(route.mirror.revision);
+    const mirrored = route.mirror && speaking.get(route.mirror.revision);
     this.#mirror =
       route.mirror && mirrored
         ? { target: mirrored, tolerance: route.mirror.tolerance, share: route.mirror.percent / 100 }
@@ -110,8 +116,7 @@ export class RoutePlan implements RequestRouter {
     for (const { to, weight } of ensemble.members) {
       const target = this.#destination(to, fields);
       // Fewer members would be another answer, which nobody asked for.
-      if (target === undefined || target.pool.size === 0)
-        return { reason: `${nameOf(to)} of the ensemble has no ready pod` };
+      if (target === undefined || target.pool.size === 0) return { reason: this.#whyNotMember(to) };
       members.push({ target, weight });
     }
     const [first] = members;
@@ -120,8 +125,20 @@ export class RoutePlan implements RequestRouter {
   }
 
   #destination(to: Destination, fields: RequestFields): Target | undefined {
-    if ('revision' in to) return this.#surroundings.targets.get(to.revision);
-    return this.#surroundings.targetOf(to.modelDeployment, this.#protocol, fields);
+    if ('revision' in to) return this.#speaking.get(to.revision);
+    return this.#planOf(to.modelDeployment)?.target(fields);
+  }
+
+  #planOf(modelDeployment: string): Pick<RoutePlan, 'target'> | undefined {
+    return this.#surroundings.planOf(modelDeployment, this.#protocol);
+  }
+
+  #whyNotMember(to: Destination): string {
+    if ('revision' in to) return `revision ${to.revision} of the ensemble has no ready pod`;
+    const { modelDeployment } = to;
+    return this.#planOf(modelDeployment) === undefined
+      ? `ModelDeployment ${modelDeployment} of the ensemble has no route: it does not exist, or no router stands before it`
+      : `ModelDeployment ${modelDeployment} of the ensemble has no ready pod`;
   }
 
   #whyNot(): string {
@@ -135,8 +152,4 @@ export class RoutePlan implements RequestRouter {
     });
     return `no revision of ${modelDeployment} can answer: ${shown.join(', ')}`;
   }
-}
-
-function nameOf(to: Destination): string {
-  return 'revision' in to ? `revision ${to.revision}` : `ModelDeployment ${to.modelDeployment}`;
 }

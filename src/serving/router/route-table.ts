@@ -287,7 +287,7 @@ export class RouteTable {
         const target = targets.get(revision);
         if (target !== undefined) target.observer.passedOver++;
       },
-      targetOf: (other, by, fields) => this.#applied.get(other)?.plans[by].target(fields),
+      planOf: (other, by) => this.#applied.get(other)?.plans[by],
     });
   }
 

@@ -10,7 +10,7 @@ import { byAge, readRevision } from '../revision.ts';
 import { acknowledgementOf, gatewayAcknowledgement, liveRouters } from '../routing/acknowledgement.ts';
 import { leadOf } from '../routing/lead.ts';
 import { gatewayRouteName, routeIn, routeName, weightsIn } from '../routing/route.ts';
-import { splitterOf } from '../routing/splitter.ts';
+import { splitterOf, unansweredReference } from '../routing/splitter.ts';
 import type { Routing, Scope } from '../scope.ts';
 import { hasGrpc } from '../services.ts';
 import { readyPods } from '../snapshot.ts';
@@ -61,7 +61,7 @@ function routingOf({ object, owner, nowMs, exposure }: Scope, { cache }: PhaseCo
     (pod) => cache.get(LEASES, inNamespace(pod)),
     nowMs,
   );
-  const splitter = splitterOf(object.spec);
+  const splitter = splitterOf(object, cache);
   const record = cache.get(
     CONFIG_MAPS,
     inNamespace(splitter === 'GatewayAPI' ? gatewayRouteName(name) : routeName(name)),
@@ -78,6 +78,7 @@ function routingOf({ object, owner, nowMs, exposure }: Scope, { cache }: PhaseCo
     weights: weightsIn(record, route),
     acknowledgement: acknowledged,
     routers,
+    unanswered: unansweredReference(object, cache),
   };
 }
 

@@ -1,9 +1,28 @@
-import { isRouted, type ModelDeploymentSpec } from '../../../api/v1alpha1/model-deployment.ts';
+import { isRouted } from '../../../api/v1alpha1/model-deployment.ts';
+import type { CacheReader } from '../../../runtime/reconcile-context.ts';
+import { keyOf } from '../../../runtime/types.ts';
+import { BY_REFERENCE, MODEL_DEPLOYMENTS, type ModelDeployment, referencesOf } from '../../kinds.ts';
 
 /** Who splits the requests of a ModelDeployment: nobody, where its Service leads to all ready pods alike. */
 export type Splitter = 'None' | 'Router' | 'GatewayAPI';
 
-export function splitterOf(spec: Pick<ModelDeploymentSpec, 'rollout' | 'traffic'>): Splitter {
-  if (isRouted(spec)) return 'Router';
-  return spec.traffic === undefined ? 'None' : 'GatewayAPI';
+/** Whoever another ModelDeployment refers to is routed too: routers know only the pods that they have a route to. */
+export function splitterOf(object: ModelDeployment, cache: CacheReader): Splitter {
+  if (isRouted(object.spec)) return 'Router';
+  if (object.spec.traffic !== undefined) return 'GatewayAPI';
+  return cache.byIndex(MODEL_DEPLOYMENTS, BY_REFERENCE, keyOf(object)).length > 0 ? 'Router' : 'None';
+}
+
+/** Why one that this one refers to never answers for it, as a sentence; undefined where all can. */
+export function unansweredReference(object: ModelDeployment, cache: CacheReader): string | undefined {
+  const field = object.spec.traffic?.ensemble === undefined ? 'fallback.modelDeploymentRef' : 'ensemble.members';
+  for (const key of referencesOf(object)) {
+    const name = key.slice(key.indexOf('/') + 1);
+    const other = cache.get(MODEL_DEPLOYMENTS, key);
+    if (other === undefined) return `traffic.${field}: the namespace has no ModelDeployment ${name}: create it`;
+    if (splitterOf(other, cache) === 'GatewayAPI') {
+      return `traffic.${field}: a Gateway splits the requests of ModelDeployment ${name}, which routers cannot ask; its traffic.provider has to be Router`;
+    }
+  }
+  return undefined;
 }

@@ -1,10 +1,11 @@
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import Value from 'typebox/value';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../../e2e/cluster/control-plane.ts';
-import { freePort } from '../../e2e/cluster/free-port.ts';
+import { freePort, freePorts } from '../../e2e/cluster/free-port.ts';
 import { CountsSnapshot } from '../api/counts.ts';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { ROUTE_KEY, type Route } from '../api/route.ts';
@@ -12,7 +13,7 @@ import { LEASES, type Lease } from '../runtime/kubernetes-resources.ts';
 import { AuditedCluster, CONFIG_MAPS, configMap, eventually } from '../runtime/testing/cluster.ts';
 import { NamedPod } from '../serving/testing/named-pod.ts';
 import { ENDPOINT_SLICES, SERVICE_NAME_LABEL } from './endpoint-slices.ts';
-import { POD_ADDRESS, RouterUnderTest } from './testing/router-under-test.ts';
+import { POD_ADDRESS, type RouterFlags, RouterUnderTest } from './testing/router-under-test.ts';
 
 /** A control plane of its own: these tests stop it. */
 let plane: ControlPlane;
@@ -44,7 +45,7 @@ afterEach(async () => {
   for (const pod of pods) pod.kill();
 });
 
-function start(options: { podName?: string; drainDelay?: string } = {}): RouterUnderTest {
+function start(options: Partial<RouterFlags> = {}): RouterUnderTest {
   const flags = { kubeconfig: plane.kubeconfigPath, namespace, stateDir, podName: 'router-1', ...options };
   const router = new RouterUnderTest(flags);
   routers.push(router);
@@ -65,7 +66,7 @@ async function createSlice(revision: string): Promise<void> {
   });
 }
 
-function route(generation: number, weightOfNew: number, modelDeployment = 'churn'): Record<string, string> {
+function route(generation: number, weightOfNew: number, modelDeployment = 'churn', at = port): Record<string, string> {
   const backend = (revision: string, weight: number, index: number) => ({
     revision,
     weight,
@@ -74,7 +75,7 @@ function route(generation: number, weightOfNew: number, modelDeployment = 'churn
   const whole: Route = {
     generation,
     modelDeployment,
-    ports: { http: port },
+    ports: { http: at },
     backends: [backend('new', weightOfNew, 1), backend('old', 100 - weightOfNew, 0)],
     limits: { maxBodyBytes: 1_000, maxQueue: 10, maxInFlight: 10, timeoutMs: 1_000 },
   };
@@ -86,8 +87,8 @@ const createRoute = (data: Record<string, string>, name = 'churn') =>
 const changeRoute = (data: Record<string, string>, name = 'churn') =>
   cluster.client.mergePatch(CONFIG_MAPS, { namespace, name: `${name}-route` }, { data });
 
-async function ask(): Promise<string> {
-  const response = await fetch(`http://127.0.0.1:${port}/predict`);
+async function ask(at = `127.0.0.1:${port}`): Promise<string> {
+  const response = await fetch(`http://${at}/predict`);
   return await response.text();
 }
 
@@ -147,12 +148,54 @@ describe('a router', () => {
     );
   });
 
+  test('is one of several: each follows many routes, and all acknowledge a change of any within 200 ms', async () => {
+    const hosts = ['127.0.0.1', '127.0.0.2', '127.0.0.3'];
+    const routes = new Map((await freePorts(20)).map((at, index) => [`model-${index}`, at]));
+    const names = [...routes.keys()];
+    const generations = new Map(names.map((name) => [name, 1]));
+    for (const [name, at] of routes) await createRoute(route(1, 0, name, at), name);
+    const started = hosts.map(async (host, index) =>
+      start({ podName: `router-${index}`, host, stateDir: await mkdtemp(join(tmpdir(), 'fairlead-router-')) }).ready(),
+    );
+    await Promise.all(started);
+    const areAcknowledged = async () => {
+      const told = hosts.map((_, index) => lease(`router-${index}`).catch(() => undefined));
+      return (await Promise.all(told)).every((each) => {
+        const applied: unknown = JSON.parse(each?.metadata.annotations?.[ANNOTATIONS.appliedRoutes] ?? '{}');
+        return isDeepStrictEqual(applied, Object.fromEntries(generations));
+      });
+    };
+    const change = async (name: string, weightOfNew: number) => {
+      const generation = (generations.get(name) ?? 0) + 1;
+      generations.set(name, generation);
+      await changeRoute(route(generation, weightOfNew, name, routes.get(name)), name);
+    };
+    await eventually('all have all routes', areAcknowledged);
+
+    const times: number[] = [];
+    for (const name of names.slice(0, 10)) {
+      const startedMs = performance.now();
+      await change(name, 100);
+      await eventually(`the change of ${name} is acknowledged by all`, areAcknowledged);
+      times.push(performance.now() - startedMs);
+      for (const host of hosts) expect(await ask(`${host}:${routes.get(name)}`)).toBe('new');
+    }
+    expect(times.sort((a, b) => a - b)[5]).toBeLessThan(200);
+
+    await Promise.all(names.map((name, index) => change(name, index < 10 ? 0 : 100)));
+    await eventually('the change of all is acknowledged by all', areAcknowledged);
+    for (const host of hosts) {
+      const answers = await Promise.all([...routes.values()].map((at) => ask(`${host}:${at}`)));
+      expect(answers).toEqual(names.map((_, index) => (index < 10 ? 'old' : 'new')));
+    }
+  });
+
   test('follows pods as they come and go, and closes the port of a route that is deleted', async () => {
     await createRoute(route(1, 50));
     await start().ready();
     await cluster.client.delete(ENDPOINT_SLICES, { namespace, name: 'new-x' });
     await eventually('nothing goes to pods that are gone', async () => {
-      const answers = await Promise.all(Array.from({ length: 20 }, ask));
+      const answers = await Promise.all(Array.from({ length: 20 }, () => ask()));
       return answers.every((answer) => answer === 'old');
     });
     await cluster.client.delete(CONFIG_MAPS, { namespace, name: 'churn-route' });

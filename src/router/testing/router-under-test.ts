@@ -10,6 +10,8 @@ export interface RouterFlags {
   readonly kubeconfig: string;
   readonly namespace: string;
   readonly podName: string;
+  /** Where ports of routes listen: 127.0.0.1, or another address of the loopback interface. */
+  readonly host?: string;
   readonly stateDir?: string;
   readonly drainDelay?: string;
 }
@@ -27,9 +29,9 @@ export class RouterUnderTest {
   readonly #exited: Promise<number | null>;
   #wake = Promise.withResolvers<void>();
 
-  constructor({ kubeconfig, namespace, podName, stateDir, drainDelay = '0' }: RouterFlags) {
+  constructor({ kubeconfig, namespace, podName, host = '127.0.0.1', stateDir, drainDelay = '0' }: RouterFlags) {
     const flags = ['--kubeconfig', kubeconfig, '--namespace', namespace, '--pod-name', podName];
-    const more = ['--host', '127.0.0.1', '--metrics-port', '0', '--drain-delay', drainDelay];
+    const more = ['--host', host, '--metrics-port', '0', '--drain-delay', drainDelay];
     const kept = stateDir === undefined ? [] : ['--state-dir', stateDir];
     this.#child = spawn(process.execPath, [main, 'router', ...flags, ...more, ...kept], {
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -228,7 +228,7 @@ async function python(load: LoadProcess): Promise<void> {
       { name: 'fairlead', server: ours, load, port: 7241, payload },
     ];
     await warm(contenders);
-    for (const connections of [1, 16]) {
+    for (const connections of CONNECTIONS) {
       const [theirs, figures] = await race(contenders, connections);
       console.log(`REST beside FastAPI + uvicorn + onnxruntime (${variant}), ${connections} connections`);
       showMeasurement(`FastAPI, ${variant}`, theirs);

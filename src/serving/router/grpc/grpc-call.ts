@@ -13,8 +13,8 @@ const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_E
 const MAX_TIMER_MS = 2 ** 31 - 1;
 /** What of a request is kept until its answer begins, so that another pod can be asked. */
 const MAX_REPLAY_BYTES = 256 * 2 ** 10;
-/** Pods that cannot be reached, one after the other, before a call fails: nothing was sent to them. */
-const MAX_UNREACHABLE = 3;
+/** Pods that saw nothing of a call, one after the other, before it fails: not reached, or refusing it unread. */
+const MAX_UNSEEN = 3;
 /** A client that gives up so shortly before its deadline gave up because of it: its clock and ours are not one. */
 const DEADLINE_TOLERANCE_MS = 10;
 
@@ -28,8 +28,7 @@ interface Attempt {
 
 /**
  * One gRPC call on its way: its bytes pass in both directions as they come, each side held back when the other does not
- * read. What never reached a model is asked of another pod: where there is no connection, or a stream was refused unread
- * (then once).
+ * read. What never reached a model is asked of another pod: where there is no connection, or a stream was refused unread.
  */
 export class GrpcCall implements EndpointWaiter {
   readonly #client: ClientStream;
@@ -50,8 +49,7 @@ export class GrpcCall implements EndpointWaiter {
   #replayBytes = 0;
   #isReading = false;
   #isRequestWhole = false;
-  #unreachable = 0;
-  #isRefused = false;
+  #unseen = 0;
   #hasFallenBack = false;
   #trailers: IncomingHttpHeaders | undefined;
   #headSeconds: number | undefined;
@@ -119,7 +117,7 @@ export class GrpcCall implements EndpointWaiter {
     }
     if (upstream === undefined || stream === undefined) {
       this.#target.pool.release(endpoint, 'unreachable');
-      this.#askAnother(endpoint, ++this.#unreachable < MAX_UNREACHABLE, 'cannot be asked');
+      this.#askAnother(endpoint, 'cannot be asked');
       return;
     }
     const attempt: Attempt = { target: this.#target, endpoint, upstream, stream };
@@ -241,18 +239,15 @@ export class GrpcCall implements EndpointWaiter {
     target.pool.release(endpoint, isUnreachable ? 'unreachable' : isRefused ? 'neutral' : 'failed');
     if (this.#headSeconds !== undefined) {
       this.#fail(GRPC_STATUS.unavailable, `the connection to ${endpoint.address} broke in the middle of the answer`);
-    } else if (isUnreachable) {
-      this.#askAnother(endpoint, ++this.#unreachable < MAX_UNREACHABLE, 'cannot be reached');
-    } else if (isRefused) {
-      this.#askAnother(endpoint, !this.#isRefused, 'refused the call');
-      this.#isRefused = true;
+    } else if (isUnreachable || isRefused) {
+      this.#askAnother(endpoint, isUnreachable ? 'cannot be reached' : 'refused the call');
     } else {
       this.#fail(GRPC_STATUS.unavailable, `the connection to ${endpoint.address} broke before an answer`);
     }
   }
 
-  #askAnother(endpoint: Endpoint, mayAsk: boolean, reason: string): void {
-    if (!mayAsk || this.#replay === undefined) {
+  #askAnother(endpoint: Endpoint, reason: string): void {
+    if (++this.#unseen === MAX_UNSEEN || this.#replay === undefined) {
       this.#fail(GRPC_STATUS.unavailable, `${endpoint.address} ${reason}`);
       return;
     }

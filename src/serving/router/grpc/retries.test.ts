@@ -27,6 +27,14 @@ describe('another pod is asked', () => {
     expect(refusing.refused()).toBeGreaterThan(0);
   });
 
+  test('when the next one refuses it too, as pods do that renew their connections at once', async () => {
+    const good = await net.pod('good');
+    const refusing = [await net.refusingServer(), await net.refusingServer()];
+    const { client } = await net.relayTo([...refusing.map(({ port }) => port), good.port]);
+    expect(String(await client.unary(message, none))).toBe('good');
+    expect(refusing.map(({ refused }) => refused())).toEqual([1, 1]);
+  });
+
   test('but not when the call may have reached a model', async () => {
     const dying = await net.pod('a', { unary: () => dying.stop() });
     const other = await net.pod('b');

@@ -76,6 +76,8 @@ export const CountsSnapshot = Type.Object(
     instance: Type.String({ minLength: 1, maxLength: 128 }),
     /** Requests in flight, and waiting, now. */
     inFlight: count,
+    /** Of those, by `modelDeployment`, then by revision; routers only. */
+    load: Type.Optional(Type.Record(Type.String(), Type.Record(Type.String(), count))),
     /** By `modelDeployment`, then by revision. */
     revisions: Type.Record(Type.String(), Type.Record(Type.String(), RevisionCounts)),
   },

@@ -51,6 +51,20 @@ describe('bounds of autoscalers', () => {
     expect(boundsIn(cluster.reconcile())).toEqual({ a: { min: 6, max: 9 }, b: { min: 2, max: 3 } });
   });
 
+  test('rise beside a canary with a minimum that load raises, and go back once it does not', () => {
+    const bounds = { ...range };
+    const cluster = scaled(canary({ weight: 25, hold: 'UntilPromoted' }), { replicas: 4, autoscaling: bounds });
+    run(cluster, { until: () => cluster.weights.get('b') === 25 && cluster.routes.length === 1 });
+    bounds.min = 8;
+    run(cluster, { ticks: 10 });
+    expect([cluster.ready('a'), cluster.ready('b')]).toEqual([8, 2]);
+    cluster.action = 'promote@b#1';
+    run(cluster, { until: () => cluster.progress?.stage === 'Done' });
+    expect(cluster.ready('b')).toBe(8);
+    bounds.min = 2;
+    expect(boundsIn(cluster.reconcile())).toEqual({ b: range });
+  });
+
   test('make a canary that takes over as large as what it takes over from, load included', () => {
     const cluster = scaled(canary({ weight: 25, hold: '20s' }), { replicas: 4 });
     run(cluster, { until: () => cluster.weights.get('b') === 25 });

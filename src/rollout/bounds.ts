@@ -1,7 +1,7 @@
 /**
  * Bounds of the revisions' autoscalers while a rollout goes by steps. The autoscalers own the counts; a rollout steers
- * them by their bounds alone. The stable revision's minimum is what it had when the rollout began; the maxima add up to no
- * more than the user's and the pods of the new revision beside them.
+ * them by their bounds alone. The stable revision's minimum is what it had when the rollout began, or more where load asks
+ * for more; the maxima add up to no more than the user's and the pods of the new revision beside them.
  */
 import { goalOf, isByStep, readyPods, revisionIn, type Situation } from './situation.ts';
 import type { Bounds } from './types.ts';
@@ -15,7 +15,8 @@ export function steppedBounds(
   const { snapshot, progress, wanted } = situation;
   const { scale } = snapshot;
   if (scale.kind === 'Fixed') return undefined;
-  const frozen = progress.frozen ?? scale.min;
+  // Load may have raised the minimum since.
+  const frozen = Math.max(scale.min, progress.frozen ?? 0);
   const running = [...replicas].filter(([, count]) => count > 0);
   const goal = goalOf(progress);
   const isAlone = running.every(([name]) => name === goal);

@@ -162,7 +162,11 @@ export class RouterProcess {
 
   #counts(): CountsSnapshot {
     const { instance } = this.#options;
-    return { instance, inFlight: this.#table.inFlight, revisions: this.#counters.snapshot() };
+    const { load } = this.#table;
+    const inFlight = Object.values(load)
+      .flatMap(Object.values<number>)
+      .reduce((sum, count) => sum + count, 0);
+    return { instance, inFlight, load, revisions: this.#counters.snapshot() };
   }
 
   /** Puts in force what was kept. Answers whether there was anything. */

@@ -22,6 +22,15 @@ export const Autoscaling = Type.Object(
         maximum: 1000,
       }),
     ),
+    inFlight: Type.Optional(
+      Type.Integer({
+        description:
+          'Requests that one pod is to have at a time, with its share of those that wait, 1 to 100000. What routers count ' +
+          'raises the minimum of pods, up to maxReplicas, and lets it go after five minutes. Needs routers. Default: none.',
+        minimum: 1,
+        maximum: 100_000,
+      }),
+    ),
   },
   {
     description: 'Lets a HorizontalPodAutoscaler choose the number of pods. Excludes `replicas`.',

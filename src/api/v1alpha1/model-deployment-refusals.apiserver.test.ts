@@ -192,6 +192,20 @@ describe('the API server refuses', () => {
     ],
     ['autoscaling without a CPU request', { autoscaling: {} }, 'autoscaling needs resources.requests.cpu'],
     [
+      'autoscaling by requests that nobody counts',
+      { autoscaling: { inFlight: 8 }, resources: cpu },
+      'autoscaling.inFlight needs routers',
+    ],
+    [
+      'autoscaling by requests that a Gateway splits',
+      {
+        autoscaling: { inFlight: 8 },
+        resources: cpu,
+        traffic: { provider: 'GatewayAPI', expose: { gateway: { name: 'public' } } },
+      },
+      'autoscaling.inFlight needs routers',
+    ],
+    [
       'autoscaling by memory without a request',
       { autoscaling: { memory: 80 }, resources: cpu },
       'autoscaling.memory needs resources.requests.memory',

@@ -63,6 +63,11 @@ describe('the API server accepts', () => {
       { resources: { requests: { cpu: 1, memory: '1Gi' }, limits: { cpu: '1000m', memory: '1024Mi' } } },
     ],
     ['autoscaling', { autoscaling: { minReplicas: 3, maxReplicas: 3 }, resources: cpu }],
+    ['autoscaling by requests behind routers', { autoscaling: { inFlight: 8 }, resources: cpu, traffic: {} }],
+    [
+      'autoscaling by requests of a canary',
+      { autoscaling: { inFlight: 8 }, resources: cpu, rollout: { strategy: 'Canary' } },
+    ],
     ['no replicas', { replicas: 0 }],
     ['percentages of pods', { rollout: { maxSurge: 0, maxUnavailable: '25%' } }],
     ['the strategy Recreate', { rollout: { strategy: 'Recreate' } }],

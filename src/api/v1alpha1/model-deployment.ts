@@ -17,6 +17,7 @@ const hasMig = '(has(self.accelerator) && has(self.accelerator.mig))';
 const hasContainer = '(has(self.runtime) && has(self.runtime.container))';
 const stepped = "self.rollout.strategy in ['Canary', 'BlueGreen', 'Shadow']";
 const hasEnsemble = '(has(self.traffic) && has(self.traffic.ensemble))';
+const isRoutedRule = `(has(self.traffic) ? self.traffic.provider == 'Router' : ${stepped})`;
 const requested = (resource: string) =>
   ['requests', 'limits']
     .map((list) => `(has(self.resources) && has(self.resources.${list}) && '${resource}' in self.resources.${list})`)
@@ -64,6 +65,11 @@ export const ModelDeploymentSpec = Type.Object(
       {
         rule: `!(has(self.autoscaling) && has(self.autoscaling.memory)) || ${requested('memory')}`,
         message: 'autoscaling.memory needs resources.requests.memory: it is a percentage of it',
+      },
+      {
+        rule: `!(has(self.autoscaling) && has(self.autoscaling.inFlight)) || ${isRoutedRule}`,
+        message:
+          'autoscaling.inFlight needs routers, which count: traffic with provider: Router, or strategy: Canary, BlueGreen or Shadow',
       },
       {
         rule: `!${hasContainer} || !(has(self.predictionLog) || has(self.model.examples))`,

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import type { CountsSnapshot } from '../../api/counts.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
 import { MODEL_DEPLOYMENTS } from '../kinds.ts';
 import { AUTOSCALERS, DEPLOYMENTS } from '../resources.ts';
+import { fastClock } from '../testing/played-cluster.ts';
 import { conditionOf, isReady, model, NAME, serves, tenants } from '../testing/tenant.ts';
 
 const kubeconfig = inject('kubeconfig');
@@ -85,5 +87,39 @@ describe('with an autoscaler', () => {
     await tenant().change({ autoscaling: { minReplicas: 2, maxReplicas: 4, cpu: 50 }, replicas: null });
     await eventually('the autoscaler is back', async () => (await tenant().cluster.list(AUTOSCALERS)).length === 1);
     await tenant().until('three pods still', (object) => isReady(object) && object.status?.replicas === 3);
+  });
+
+  test('gets a higher minimum while many requests are in flight, as far as the maximum, and the old one back after a while', async () => {
+    let inFlight = 0;
+    const fetchCounts = async (url: string) => {
+      const revision = (await tenant().cluster.list(AUTOSCALERS)).find(({ metadata }) =>
+        metadata.name.startsWith(NAME),
+      );
+      const load = { [NAME]: { [revision?.metadata.name ?? '']: inFlight } };
+      return JSON.stringify({ instance: url, inFlight, load, revisions: {} } satisfies CountsSnapshot);
+    };
+    tenant().startOperator({ clock: fastClock(40), fetchCounts });
+    const autoscaling = { minReplicas: 2, maxReplicas: 6, inFlight: 10 };
+    await tenant().create({ ...spec('1'), autoscaling, traffic: {} });
+    await tenant().untilReady();
+    const bounds = async () =>
+      (await tenant().cluster.list(AUTOSCALERS))
+        .filter(({ metadata }) => metadata.name.startsWith(NAME))
+        .map(({ spec: is }) => [is?.minReplicas, is?.maxReplicas]);
+    const untilBounds = (min: number) =>
+      eventually(
+        `a minimum of ${min}`,
+        async () => JSON.stringify(await bounds()) === JSON.stringify([[min, 6]]),
+        20_000,
+      );
+    await untilBounds(2);
+    // Of each of two routers.
+    inFlight = 20;
+    await untilBounds(4);
+    await tenant().until('four pods', (object) => object.status?.readyReplicas === 4);
+    inFlight = 1_000;
+    await untilBounds(6);
+    inFlight = 0;
+    await untilBounds(2);
   });
 });

@@ -30,6 +30,7 @@ import { CountsReader, type FetchCounts } from './counts/reader.ts';
 import { watchIngresses } from './exposure/resources.ts';
 import { meaningOf } from './failure.ts';
 import { watchGatewayClasses, watchGateways, watchGrpcRoutes, watchHttpRoutes } from './gateway/resources.ts';
+import { LoadBook } from './load/book.ts';
 import { accept } from './phases/accept.ts';
 import { choose } from './phases/choose.ts';
 import { grow } from './phases/grow.ts';
@@ -40,6 +41,7 @@ import { resolve } from './phases/resolve.ts';
 import { retire } from './phases/retire.ts';
 import { route } from './phases/route.ts';
 import { shrink } from './phases/shrink.ts';
+import { weigh } from './phases/weigh.ts';
 import { Reporter } from './reporter.ts';
 import { PortBook } from './routing/ports.ts';
 import { lookAgain, newScope, type Scope } from './scope.ts';
@@ -61,10 +63,10 @@ export interface ModelDeploymentControllerOptions {
 }
 
 /** Pods are added before routes lead to them, and taken away after routes lead away from them. */
-const PHASES: readonly Phase[] = [observe, accept, resolve, choose, grow, route, shrink, judge, retire];
+const PHASES: readonly Phase[] = [observe, accept, resolve, choose, grow, route, shrink, judge, weigh, retire];
 
 /** What outlasts one reconcile, in memory alone: nothing of it is missed after a restart. */
-type Memory = Pick<PhaseContext, 'images' | 'ports' | 'analyses' | 'planner'>;
+type Memory = Pick<PhaseContext, 'images' | 'ports' | 'analyses' | 'planner' | 'loads'>;
 
 /** Turns ModelDeployments into Deployments and what stands around them, and tells what came of it. */
 export function modelDeploymentController(
@@ -72,11 +74,13 @@ export function modelDeploymentController(
 ): ControllerDefinition<ModelDeployment> {
   const { serverImage, serverImageCuda, fetchCounts, runQuery, clock } = options;
   const images: RuntimeImages = { cpu: serverImage, cuda: serverImageCuda };
+  const reader = new CountsReader({ fetch: fetchCounts, clock });
   const memory: Memory = {
     images,
     ports: new PortBook(),
-    analyses: new AnalysisBook(new CountsReader({ fetch: fetchCounts, clock }), runQuery),
+    analyses: new AnalysisBook(reader, runQuery),
     planner: new Planner(),
+    loads: new LoadBook(reader),
   };
   const reporter = new Reporter();
   return {
@@ -114,6 +118,7 @@ export function modelDeploymentController(
       memory.ports.forget(key);
       memory.analyses.forget(key);
       memory.planner.forget(key);
+      memory.loads.forget(key);
     },
   };
 }

@@ -85,6 +85,8 @@ export interface Scope {
   model: ModelState;
   /** resolve: the names of the Jobs that are still needed. */
   neededJobs: readonly string[];
+  /** choose: pods that the requests in flight take at least. */
+  podsForLoad: number;
   /** choose: undefined when nothing is known and nothing serves. */
   target: Target | undefined;
   /** choose: the other revisions, newest first. */
@@ -130,6 +132,7 @@ export function newScope(object: ModelDeployment, owner: Owner, nowMs: number): 
     refusal: undefined,
     model: { kind: 'unknown' },
     neededJobs: [],
+    podsForLoad: 0,
     target: undefined,
     old: [],
     analysis: undefined,

@@ -1,8 +1,10 @@
 import { describe, expect, test } from 'vitest';
+import type { ModelDeployment } from '../kinds.ts';
 import type { Pod } from '../resources.ts';
-import { revisionOf } from '../testing/spec.ts';
+import { OWNER, revisionOf, specOf } from '../testing/spec.ts';
 import type { Revision } from './revision.ts';
-import { leftPods } from './snapshot.ts';
+import { newScope } from './scope.ts';
+import { leftPods, snapshotOf } from './snapshot.ts';
 
 const model = { uri: 's3://models/churn/', sha256: 'a'.repeat(64) };
 const pod = (phase = 'Running', metadata: Partial<Pod['metadata']> = {}): Pod => ({
@@ -34,5 +36,19 @@ describe('pods that Recreate waits for', () => {
   test('are those that only the Deployment tells of yet', () => {
     const target = revisionOf('a', { replicas: 0, ready: 0, current: 2 });
     expect(leftPods({ pods: new Map(), revisions: [target] }, { name: 'a', existing: target, model })).toBe(2);
+  });
+});
+
+describe('the minimum of pods', () => {
+  test.each([
+    ["is the user's where load takes fewer", 1, 2],
+    ['is what the load takes where that is more', 5, 5],
+    ["is never more than the user's maximum", 50, 10],
+  ])('%s', (_, podsForLoad, min) => {
+    const spec = specOf({ model, autoscaling: { minReplicas: 2, maxReplicas: 10, inFlight: 8 } });
+    const object = { metadata: { name: 'churn', namespace: 'shop' }, spec } as ModelDeployment;
+    const scope = { ...newScope(object, OWNER, 0), podsForLoad };
+    const { scale } = snapshotOf(scope, { name: 'churn-1', existing: undefined, model });
+    expect(scale).toEqual({ kind: 'Autoscaled', min, max: 10 });
   });
 });

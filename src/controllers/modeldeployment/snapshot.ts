@@ -3,6 +3,7 @@ import { ANNOTATIONS } from '../../api/names.ts';
 import type { PendingPods } from '../../capacity/types.ts';
 import { compileRollout } from '../../rollout/compile.ts';
 import type { RevisionState, RolloutSnapshot, RouteState, Scale } from '../../rollout/types.ts';
+import type { ModelDeployment } from '../kinds.ts';
 import type { Pod } from '../resources.ts';
 import { isReady } from './diagnose.ts';
 import { lastingFailure, type Trial } from './lasting-failure.ts';
@@ -11,16 +12,12 @@ import type { Routing, Scope, Target } from './scope.ts';
 
 export function snapshotOf(scope: Scope, target: Target): RolloutSnapshot {
   const { object, nowMs, revisions, progress, judged, routing } = scope;
-  const { rollout, autoscaling, replicas = 1 } = object.spec;
-  const scale: Scale =
-    autoscaling === undefined
-      ? { kind: 'Fixed', replicas }
-      : { kind: 'Autoscaled', min: autoscaling.minReplicas, max: autoscaling.maxReplicas };
+  const { rollout } = object.spec;
   const { [ANNOTATIONS.action]: text, [ANNOTATIONS.actionBy]: by } = object.metadata.annotations ?? {};
   return {
     nowMs,
     rollout: compileRollout(rollout),
-    scale,
+    scale: scaleOf(object.spec, scope.podsForLoad),
     target: target.name,
     isTargetKnown: target.model !== undefined,
     revisions: revisions.map((revision) => {
@@ -33,6 +30,13 @@ export function snapshotOf(scope: Scope, target: Target): RolloutSnapshot {
     verdict: judged?.verdict,
     action: text === undefined ? undefined : { text, by },
   };
+}
+
+/** Load raises the user's minimum as far as the user's maximum. */
+function scaleOf({ autoscaling, replicas = 1 }: ModelDeployment['spec'], podsForLoad: number): Scale {
+  if (autoscaling === undefined) return { kind: 'Fixed', replicas };
+  const { minReplicas, maxReplicas: max } = autoscaling;
+  return { kind: 'Autoscaled', min: Math.min(max, Math.max(minReplicas, podsForLoad)), max };
 }
 
 const hasEnded = ({ status }: Pod) => status?.phase === 'Succeeded' || status?.phase === 'Failed';

@@ -132,6 +132,16 @@ test('a route of which one port cannot be opened opens none', async () => {
   expect(await revealed(port(0))).toBe('refused');
 });
 
+test('requests that are with pods are told by ModelDeployment and revision', async () => {
+  table.setAddresses('churn-old', ['10.0.0.1']);
+  await table.apply('churn', route('churn', 1, { backends: [backend('churn-new', 0), backend('churn-old', 100)] }));
+  await table.apply('fraud', route('fraud', 1, { ports: { http: port(1) }, backends: [backend('fraud-old', 100)] }));
+  const pool = [...table.revisions()].find(({ revision }) => revision === 'churn-old')?.pool;
+  pool?.take();
+  pool?.take();
+  expect(table.load).toEqual({ churn: { 'churn-new': 0, 'churn-old': 2 }, fraud: { 'fraud-old': 0 } });
+});
+
 test('a removed route closes its ports', async () => {
   await table.apply('churn', route('churn', 1));
   await table.remove('churn');

@@ -152,11 +152,13 @@ export class RouteTable {
     }
   }
 
-  /** Requests that are with pods or wait for one. */
-  get inFlight(): number {
-    let inFlight = 0;
-    for (const { pool } of this.revisions()) inFlight += pool.inFlight + pool.waiting;
-    return inFlight;
+  /** Requests that are with pods or wait for one, by ModelDeployment and revision. */
+  get load(): Readonly<Record<string, Readonly<Record<string, number>>>> {
+    const load: Record<string, Record<string, number>> = {};
+    for (const { modelDeployment, revision, pool } of this.revisions()) {
+      load[modelDeployment] = { ...load[modelDeployment], [revision]: pool.inFlight + pool.waiting };
+    }
+    return load;
   }
 
   /** Applies what is written for a ModelDeployment, after everything that was told before; resolves when it is done. */

@@ -12,6 +12,7 @@ import { lookAgain, type Scope, type Target } from '../scope.ts';
 import { CONFIG_VARIABLE, serverPodTemplate, servingConfig, variableText } from '../server-pod.ts';
 import { snapshotOf } from '../snapshot.ts';
 import type { Phase, PhaseContext } from './phase.ts';
+import { podsForLoad } from './weigh.ts';
 
 const UNDER_WAY_MS = 10_000;
 
@@ -30,6 +31,7 @@ export const choose: Phase = async (scope, context) => {
   scope.old = revisions.filter(({ name }) => name !== target.name);
   scope.analysis = context.analyses.recordOf(context.key, revisions);
   scope.judged = scope.analysis && judgeStep(scope.analysis, object.spec);
+  scope.podsForLoad = podsForLoad(scope, context);
 
   const snapshot = snapshotOf(scope, target);
   const asked = decide(snapshot);

@@ -72,7 +72,8 @@ function sourcesOf(scope: Scope, context: PhaseContext, { canary, stable }: Anal
   };
 }
 
-function readable(pods: readonly Pod[]): readonly CountsSource[] {
+/** Pods that may be asked what they count. */
+export function readable(pods: readonly Pod[]): readonly CountsSource[] {
   return pods.flatMap(({ metadata: { name, uid = '' }, status }) =>
     status?.phase === 'Running' && status.podIP !== undefined ? [{ uid, name, address: status.podIP }] : [],
   );

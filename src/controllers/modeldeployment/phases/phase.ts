@@ -1,6 +1,7 @@
 import type { ReconcileContext } from '../../../runtime/reconcile-context.ts';
 import type { AnalysisBook } from '../analysis/book.ts';
 import type { Planner } from '../capacity/planner.ts';
+import type { LoadBook } from '../load/book.ts';
 import type { PortBook } from '../routing/ports.ts';
 import type { Scope } from '../scope.ts';
 import type { RuntimeImages } from '../types.ts';
@@ -11,6 +12,7 @@ export interface PhaseContext extends ReconcileContext {
   readonly ports: PortBook;
   readonly analyses: AnalysisBook;
   readonly planner: Planner;
+  readonly loads: LoadBook;
 }
 
 /**

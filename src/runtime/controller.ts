@@ -169,6 +169,7 @@ export class Controller {
       client,
       cache: informers,
       now: () => clock.now(),
+      wake: () => this.#queue.add(key),
       apply: (resource, desired) => applier.apply(resource, desired, informers.of(resource), log),
       scale: async (resource, object, replicas) =>
         informers.of(resource).observe(await scale(client, resource, object, replicas)),

@@ -35,6 +35,8 @@ export interface ReconcileContext {
   readonly cache: CacheReader;
   /** Milliseconds since the Unix epoch, by the injected clock. */
   now(): number;
+  /** Has this object looked at again: for what goes on outside of the reconcile, when it is done. May be called at any time. */
+  wake(): void;
   /** Server-side apply, with no API call when the object already is as desired. Answers the live object. */
   apply<T extends KubeObject>(resource: Resource<T>, desired: DesiredObject): Promise<T>;
   /** Sets the count by the scale subresource. Answers the object as it then is. */

@@ -6,6 +6,7 @@ import { loadKubeConfig } from '../../runtime/kube-config.ts';
 import { type ApiCall, KubeTransport } from '../../runtime/kube-transport.ts';
 import { Manager } from '../../runtime/manager.ts';
 import { OperatorMetrics } from '../../telemetry/operator-metrics.ts';
+import type { QueryRunner } from '../modeldeployment/analysis/queries.ts';
 import type { FetchCounts } from '../modeldeployment/counts/reader.ts';
 import { controllers } from '../registry.ts';
 
@@ -15,6 +16,8 @@ export interface OperatorOptions {
   readonly clock?: Clock;
   /** What routers and servers count; none can be read where it is left out. */
   readonly fetchCounts?: FetchCounts;
+  /** What metrics outside say; none can be asked where it is left out. */
+  readonly runQuery?: QueryRunner;
 }
 
 /** The operator's controllers in this process, with an account of every call that they make. */
@@ -28,6 +31,7 @@ export class OperatorUnderTest {
   constructor(kubeconfig: string, options: OperatorOptions) {
     const { namespace, serverImage = 'example.com/fairlead:1', clock = systemClock } = options;
     const { fetchCounts = () => Promise.reject(new Error('no counts are played')) } = options;
+    const { runQuery = () => Promise.reject(new Error('no query is played')) } = options;
     this.#transport = new KubeTransport(loadKubeConfig({ kubeconfig }), {
       clock: systemClock,
       onCall: (call) => this.#calls.push(call),
@@ -53,7 +57,7 @@ export class OperatorUnderTest {
         workers: 8,
         clock,
         fetchCounts,
-        runQuery: () => Promise.reject(new Error('no query is played')),
+        runQuery,
       }),
       namespaces: [namespace],
       identity: `test-${randomBytes(4).toString('hex')}`,

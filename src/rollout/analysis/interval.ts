@@ -8,8 +8,6 @@ export type Interval =
       /** Absent where nothing was counted of it. */
       readonly canary?: RevisionCounts;
       readonly stable?: RevisionCounts;
-      /** Processes that did not tell in this interval; what they counted comes with their next reading. */
-      readonly unread: number;
     }
   | { readonly endMs: number; readonly failure: string };
 
@@ -72,20 +70,21 @@ export function addCounts(a: RevisionCounts, b: RevisionCounts): RevisionCounts 
 }
 
 /**
- * One revision's counts, of all processes. Who asks a router also asks a server, so requests are counted by routers where
- * there are some; only servers see predictions.
+ * One revision's counts, of all processes: requests and predictions may be counted by different ones.
+ * @param requests of the processes that count requests
+ * @param predictions of those that see predictions
  */
 export function combine(
-  routers: readonly RevisionCounts[],
-  servers: readonly RevisionCounts[],
+  requests: readonly RevisionCounts[],
+  predictions: readonly RevisionCounts[],
 ): RevisionCounts | undefined {
-  const answered = (routers.length > 0 ? routers : servers).reduce<RevisionCounts | undefined>(
+  const answered = requests.reduce<RevisionCounts | undefined>(
     (sum, counts) => addEither(sum, counts, addCounts),
     undefined,
   );
-  const predictions = servers.reduce<Outputs | undefined>(
+  const predicted = predictions.reduce<Outputs | undefined>(
     (sum, counts) => addEither(sum, counts.predictions, addOutputs),
     undefined,
   );
-  return answered && { ...answered, ...(predictions && { predictions }) };
+  return answered && { ...answered, ...(predicted && { predictions: predicted }) };
 }

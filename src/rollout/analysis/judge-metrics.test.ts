@@ -159,7 +159,6 @@ describe('latencies that change for both together', () => {
       state = observe(state, {
         endMs: k,
         durationMs: 1_000,
-        unread: 0,
         canary: counts({ requests: 100, bucket: 16 }),
         stable,
       });
@@ -176,7 +175,6 @@ describe('latencies that change for both together', () => {
       state = observe(state, {
         endMs: k,
         durationMs: 1_000,
-        unread: 0,
         canary: slowed(100, share),
         stable: slowed(400, share),
       });
@@ -197,7 +195,7 @@ describe('predictions of several outputs', () => {
         ...counts({ requests: usual }),
         predictions: { label: labels(usual), ...(seldom > 0 && { probabilities: labels(seldom) }) },
       });
-      state = observe(state, { endMs: k, durationMs: 1_000, unread: 0, canary: side(canary), stable: side(stable) });
+      state = observe(state, { endMs: k, durationMs: 1_000, canary: side(canary), stable: side(stable) });
     }
     return judge(state, policyOf({ m: { kind: 'PredictionDistribution', max: 0.25 } })).verdict;
   };

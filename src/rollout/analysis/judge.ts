@@ -1,7 +1,7 @@
 import { type Claim, MIN_INTERVALS } from './claim.ts';
 import { predictionDistance } from './distribution.ts';
 import { latencyIncrease, latencyLimit } from './latency.ts';
-import type { AnalysisPolicy, Metric, Traffic } from './policy.ts';
+import { type AnalysisPolicy, gapOf, type Metric, type Traffic } from './policy.ts';
 import { judgeQuery } from './query.ts';
 import { agreement, errorIncrease, errorLimit, throughput } from './rates.ts';
 import { type AnalysisState, requestsOf } from './state.ts';
@@ -15,37 +15,38 @@ interface Rule {
 
 const present = <T>(values: readonly (T | undefined)[]): T[] => values.filter((value) => value !== undefined);
 
-/** What a metric's rules say of what was counted. Empty where there is nothing to say anything about. */
-function rulesOf({ measure }: Metric, state: AnalysisState, policy: AnalysisPolicy): readonly Rule[] {
-  const isCompared = policy.traffic !== 'Whole';
+/** What a metric's rules say of what was counted, as far as such traffic shows it. Empty where there is nothing to say anything about. */
+function rulesOf(metric: Metric, state: AnalysisState, policy: AnalysisPolicy): readonly Rule[] {
+  const { measure } = metric;
+  const isWhole = gapOf(metric, policy.traffic) === undefined;
   const increase = (claim: Claim | undefined) => claim && { claim, isHardLimit: false };
   const limit = (claim: Claim | undefined) => claim && { claim, isHardLimit: true };
   switch (measure.kind) {
     case 'ErrorRate': {
       const { allowed, max } = measure;
       return present([
-        allowed && isCompared ? increase(errorIncrease(state, policy, allowed)) : undefined,
+        allowed && isWhole ? increase(errorIncrease(state, policy, allowed)) : undefined,
         max === undefined ? undefined : limit(errorLimit(state, policy, max)),
       ]);
     }
     case 'Latency': {
       const { allowed, max, quantile } = measure;
       return present([
-        allowed && isCompared ? increase(latencyIncrease(state, policy, quantile, allowed)) : undefined,
+        allowed && isWhole ? increase(latencyIncrease(state, policy, quantile, allowed)) : undefined,
         max === undefined ? undefined : limit(latencyLimit(state, policy, quantile, max)),
       ]);
     }
     case 'Throughput': {
       const { min, max } = measure;
       return present([
-        min === undefined ? undefined : limit(throughput(state, policy, min, 'Least')),
-        max === undefined ? undefined : limit(throughput(state, policy, max, 'Most')),
+        min === undefined || !isWhole ? undefined : limit(throughput(state, policy, min, 'Least')),
+        max === undefined || !isWhole ? undefined : limit(throughput(state, policy, max, 'Most')),
       ]);
     }
     case 'PredictionDistribution':
-      return present([increase(predictionDistance(state, policy, measure.max))]);
+      return present([isWhole ? increase(predictionDistance(state, policy, measure.max)) : undefined]);
     case 'Agreement':
-      return [{ claim: agreement(state, policy, measure.min), isHardLimit: false }];
+      return present([isWhole ? increase(agreement(state, policy, measure.min)) : undefined]);
     case 'Query':
       return [];
   }
@@ -76,25 +77,39 @@ function judgeCounted(metric: Metric, state: AnalysisState, policy: AnalysisPoli
       message: `could not be read ${state.consecutiveFailures} times in a row, more than ${consecutiveErrorLimit}: ${state.failure ?? ''}`,
     };
   }
+  const gap = gapOf(metric, policy.traffic);
   const missing = tooLittle(state, policy);
   const rules = state.blocks.length === 0 ? [] : rulesOf(metric, state, policy);
   const verdict = worst(rules.map(({ claim }) => claim.verdict));
   const shown = rules.find(({ claim }) => claim.verdict === verdict);
-  if (shown === undefined) {
-    return { ...base, verdict: 'InsufficientData', message: missing ?? 'nothing was predicted that could be compared' };
+  if (verdict === undefined || shown === undefined) {
+    const why = gap === undefined ? (missing ?? 'nothing was predicted that could be compared') : `${name}: ${gap}`;
+    return { ...base, verdict: 'InsufficientData', message: why };
   }
-  const { brief, reason, ...claim } = shown.claim;
+  const { brief, ...claim } = shown.claim;
+  // A part of it cannot be told: the rest may show harm, and never that all is well.
+  const isPartly = gap !== undefined && verdict !== 'Unhealthy';
+  const reason = isPartly ? `${brief}, but ${gap}` : claim.reason;
   const isTooEarly = state.blocks.length < MIN_INTERVALS || (verdict === 'Healthy' && missing !== undefined);
   return {
     ...base,
     ...claim,
-    verdict: isTooEarly ? 'InsufficientData' : verdict,
+    verdict: isTooEarly || isPartly ? 'InsufficientData' : verdict,
     isHardLimit: shown.isHardLimit,
     message: missing === undefined ? reason : `${missing}; ${reason}`,
-    brief,
+    brief: isPartly ? reason : brief,
     reason,
   };
 }
+
+const unknownMetric = (name: string): MetricVerdict => ({
+  name,
+  dryRun: false,
+  verdict: 'InsufficientData',
+  unit: 'None',
+  isHardLimit: false,
+  message: `${name}: the analysis has no metric of this name`,
+});
 
 const ANSWERS: Readonly<Record<Traffic, string>> = { Split: 'requests', Mirror: 'copies', Whole: 'requests' };
 
@@ -104,14 +119,17 @@ const ANSWERS: Readonly<Record<Traffic, string>> = { Split: 'requests', Mirror: 
  * and is never called Healthy before.
  */
 export function judge(state: AnalysisState, policy: AnalysisPolicy): Verdict {
-  const judged = policy.metrics.map(
-    (metric): WordedVerdict =>
+  const judged: readonly WordedVerdict[] = [
+    ...policy.metrics.map((metric) =>
       metric.measure.kind === 'Query'
         ? judgeQuery(metric, metric.measure, state.queries[metric.name])
         : judgeCounted(metric, state, policy),
-  );
+    ),
+    ...policy.unknown.map(unknownMetric),
+  ];
   const deciding = judged.filter(({ dryRun }) => !dryRun);
-  const verdict = worst(deciding.map((metric) => metric.verdict));
+  // Healthy without a metric only where none was asked for: every one that a step names is among them, told or not.
+  const verdict = worst(deciding.map((metric) => metric.verdict)) ?? 'Healthy';
   const requests = requestsOf(state, 'canary');
   const counted = `${requests}${requests < policy.minRequests ? ` of ${policy.minRequests}` : ''} ${ANSWERS[policy.traffic]}`;
   // Metrics that keep the canary from being Healthy say why in full; the others, and all as long as requests are missing, show their values.

@@ -58,7 +58,7 @@ test('metrics that are not given are errors and latency', () => {
   expect(compilePolicy(rest, step).metrics.map(({ name }) => name)).toEqual(['errors', 'latency']);
 });
 
-describe('a step is judged by what it names and can measure', () => {
+describe('a step is judged by what it names, whether it can measure that or not, and else by all that it can', () => {
   const all = analysis(
     metric({ name: 'errors', builtin: 'ErrorRate', maxIncrease: { absolute: '1%' } }),
     metric({ name: 'limit', builtin: 'ErrorRate', max: '5%' }),
@@ -76,11 +76,24 @@ describe('a step is judged by what it names and can measure', () => {
     ['Split', undefined, ['errors', 'limit', 'p99', 'rate', 'shift', 'query']],
     ['Mirror', undefined, ['errors', 'limit', 'p99', 'shift', 'agree', 'query']],
     ['Whole', undefined, ['limit', 'rate', 'query']],
-    ['Split', ['p99', 'agree'], ['p99']],
+    ['Split', ['p99', 'agree'], ['p99', 'agree']],
+    ['Whole', ['errors', 'p99'], ['errors', 'p99']],
     ['Split', [], []],
   ])('%s, %j', (traffic, analyse, names) => {
     const policy = compilePolicy(all, { traffic, analysedSteps: 1, ...(analyse && { analyse }) });
     expect(policy.metrics.map(({ name }) => name)).toEqual(names);
+    expect(policy.unknown).toEqual([]);
+  });
+
+  test('what it names and the analysis does not have is known as such', () => {
+    const policy = compilePolicy(all, { traffic: 'Split', analysedSteps: 1, analyse: ['p99', 'former'] });
+    expect(policy.metrics.map(({ name }) => name)).toEqual(['p99']);
+    expect(policy.unknown).toEqual(['former']);
+  });
+
+  test('where it can measure nothing at all, all are left: nothing is Healthy for want of metrics', () => {
+    const policy = compilePolicy(analysis(all.metrics?.[0] ?? metric({})), { traffic: 'Whole', analysedSteps: 1 });
+    expect(policy.metrics.map(({ name }) => name)).toEqual(['errors']);
   });
 });
 

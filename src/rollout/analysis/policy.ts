@@ -42,6 +42,8 @@ export interface Metric {
 export interface AnalysisPolicy {
   readonly traffic: Traffic;
   readonly metrics: readonly Metric[];
+  /** What the step names and the analysis does not have, as when it was changed meanwhile: nobody can say that it is Healthy. */
+  readonly unknown: readonly string[];
   /** That each revision whose answers are compared must have answered. */
   readonly minRequests: number;
   readonly intervalMs: number;
@@ -58,7 +60,7 @@ export const FALSE_PASS_OF_METRIC = 0.05;
 
 export interface AnalysedStep {
   readonly traffic: Traffic;
-  /** Metrics that the step names; undefined for all that it can measure. */
+  /** Metrics that the step names, whether it can measure them or not; undefined for all that it can. */
   readonly analyse?: readonly string[];
   /** Steps of the rollout that are judged, this one among them. */
   readonly analysedSteps: number;
@@ -131,32 +133,33 @@ export function compileMetrics(analysis: Analysis): readonly Metric[] {
   }));
 }
 
-/** Whether a step with such traffic can measure it at all. */
-export function isMeasurable({ measure }: Metric, traffic: Traffic): boolean {
-  switch (measure.kind) {
-    case 'Agreement':
-      return traffic === 'Mirror';
-    case 'PredictionDistribution':
-      return traffic !== 'Whole';
-    case 'ErrorRate':
-    case 'Latency':
-      return traffic !== 'Whole' || measure.max !== undefined;
-    case 'Throughput':
-      // Copies have no rate of their own.
-      return traffic !== 'Mirror';
-    case 'Query':
-      return true;
-  }
+/** Why such traffic cannot show all that a metric asks for, in words; undefined where it can. */
+export function gapOf({ measure }: Metric, traffic: Traffic): string | undefined {
+  const isCompared =
+    measure.kind === 'PredictionDistribution' || ('allowed' in measure && measure.allowed !== undefined);
+  if (isCompared && traffic === 'Whole') return 'stable answers nothing that the canary could be compared with';
+  if (measure.kind === 'Agreement' && traffic !== 'Mirror') return 'only copies are compared, and none are sent';
+  if (measure.kind === 'Throughput' && traffic === 'Mirror') return 'copies have no rate of their own';
+  return undefined;
 }
 
 /** How many claims of harm a metric can make: each takes its part of the chance of a false alarm. */
-function claims({ dryRun, measure }: Metric, traffic: Traffic): number {
+function claims(metric: Metric, traffic: Traffic): number {
+  const { dryRun, measure } = metric;
   if (dryRun || measure.kind === 'Query') return 0;
+  const isWhole = gapOf(metric, traffic) === undefined;
   const hasLimit = 'max' in measure && measure.max !== undefined;
   if (measure.kind === 'ErrorRate' || measure.kind === 'Latency') {
-    return Number(hasLimit) + Number(measure.allowed !== undefined && traffic !== 'Whole');
+    return Number(hasLimit) + Number(measure.allowed !== undefined && isWhole);
   }
+  if (!isWhole) return 0;
   return measure.kind === 'Throughput' ? Number(hasLimit) + Number(measure.min !== undefined) : 1;
+}
+
+/** All that such traffic can measure. Where that is none, all of them: each says why it cannot be told. */
+function measurable(metrics: readonly Metric[], traffic: Traffic): readonly Metric[] {
+  const found = metrics.filter((metric) => gapOf(metric, traffic) === undefined);
+  return found.length > 0 ? found : metrics;
 }
 
 /**
@@ -164,13 +167,15 @@ function claims({ dryRun, measure }: Metric, traffic: Traffic): number {
  * @throws {InvalidMetric} naming the field, for expressions that do not compile
  */
 export function compilePolicy(analysis: Analysis, { traffic, analyse, analysedSteps }: AnalysedStep): AnalysisPolicy {
-  const metrics = compileMetrics(analysis).filter(
-    (metric) => isMeasurable(metric, traffic) && (analyse === undefined || analyse.includes(metric.name)),
-  );
+  const known = compileMetrics(analysis);
+  const metrics =
+    analyse === undefined ? measurable(known, traffic) : known.filter(({ name }) => analyse.includes(name));
+  const unknown = (analyse ?? []).filter((name) => !known.some((metric) => metric.name === name));
   const all = metrics.reduce((sum, metric) => sum + claims(metric, traffic), 0) * analysedSteps;
   return Object.freeze({
     traffic,
     metrics,
+    unknown,
     minRequests: analysis.minRequests,
     intervalMs: durationMs(analysis.interval),
     deadlineMs: durationMs(analysis.deadline),

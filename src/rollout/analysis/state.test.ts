@@ -23,7 +23,6 @@ function counts(requests: number, more: Partial<RevisionCounts> = {}): RevisionC
 const interval = (canary?: RevisionCounts, stable?: RevisionCounts): Interval => ({
   endMs: 10_000,
   durationMs: 10_000,
-  unread: 0,
   ...(canary && { canary }),
   ...(stable && { stable }),
 });

@@ -43,7 +43,7 @@ export interface Verdict {
 /** What the whole is when these are its parts: the first of these words that is among them. */
 const SEVERITY: readonly VerdictWord[] = ['Unhealthy', 'Error', 'Inconclusive', 'InsufficientData', 'Healthy'];
 
-/** @returns Healthy for none at all */
-export function worst(verdicts: readonly VerdictWord[]): VerdictWord {
-  return SEVERITY.find((word) => verdicts.includes(word)) ?? 'Healthy';
+/** @returns undefined for none at all: of what nobody looked at there is nothing to say */
+export function worst(verdicts: readonly VerdictWord[]): VerdictWord | undefined {
+  return SEVERITY.find((word) => verdicts.includes(word));
 }

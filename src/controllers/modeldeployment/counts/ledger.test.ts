@@ -57,6 +57,16 @@ const cases: { rule: string; readings: CountsReading[][]; expected: (readonly un
     readings: [[silent('a')], [told('a', 'a1', 1000)], [told('a', 'a1', 1003)]],
     expected: [[], [], [['a1', 3]]],
   },
+  {
+    rule: 'a pod that is missed in one reading goes on where it was',
+    readings: [[told('a', 'a1', 1000), told('b', 'b1', 5)], [told('b', 'b1', 5)], [told('a', 'a1', 1003)]],
+    expected: [[], [['b1', 0]], [['a1', 3]]],
+  },
+  {
+    rule: 'where nobody was asked first, the first answers are what later ones are compared with',
+    readings: [[], [told('a', 'a1', 1000)], [told('a', 'a1', 1003)]],
+    expected: [[], [], [['a1', 3]]],
+  },
 ];
 
 test.each(cases)('$rule', ({ readings, expected }) => {
@@ -75,6 +85,17 @@ test('the last counts of a process that stopped are taken in once, also when wha
     ['a1', 8],
   ]);
   expect(requestsIn(ledger.take([told('b', 'b1', 6)]))).toEqual([['b1', 0]]);
+});
+
+test('the last counts of a process count from where it was read last, also when its pod went before they were told', () => {
+  const ledger = new CountsLedger('churn');
+  ledger.take([told('a', 'a1', 1_000), told('b', 'b1', 5)]);
+  ledger.take([told('b', 'b1', 5)]);
+  ledger.hold([{ uid: 'a', snapshot: snapshot('a1', 1_008) }]);
+  expect(requestsIn(ledger.take([told('b', 'b1', 5)]))).toEqual([
+    ['b1', 0],
+    ['a1', 8],
+  ]);
 });
 
 test('the last counts are not taken in again while they are still told', () => {

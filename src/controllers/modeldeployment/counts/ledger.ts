@@ -13,7 +13,8 @@ type ByRevision = Readonly<Record<string, RevisionCounts>>;
 /**
  * What was last read of the processes that serve one ModelDeployment, so that cumulative counts become those of an
  * interval. It is memory of this operator process alone: after a restart the first reading is what later ones are
- * compared with, and the interval in between counts for nothing.
+ * compared with, and the interval in between counts for nothing. Pods that are missing are remembered, for as long as an
+ * analysis lasts: they may be seen again, and their last counts may be told after they have gone.
  */
 export class CountsLedger {
   readonly #modelDeployment: string;
@@ -58,13 +59,8 @@ export class CountsLedger {
       this.#ended.add(snapshot.instance);
     }
     this.#waiting.clear();
-    this.#hasBegun = true;
-    const present = new Set(readings.map(({ source }) => source.uid));
-    for (const [uid, instance] of this.#pods) {
-      if (present.has(uid)) continue;
-      this.#pods.delete(uid);
-      if (instance !== undefined) this.#counts.delete(instance);
-    }
+    // Where nobody was asked, there is nothing yet that later counts could be compared with.
+    this.#hasBegun ||= readings.length > 0;
     return intervals;
   }
 

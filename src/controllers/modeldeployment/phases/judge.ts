@@ -1,18 +1,15 @@
-import { ANNOTATIONS } from '../../../api/names.ts';
 import type { Traffic } from '../../../rollout/analysis/policy.ts';
 import type { AnalysisRequest, RolloutDecision } from '../../../rollout/types.ts';
-import { LEASES, type Lease } from '../../../runtime/kubernetes-resources.ts';
-import { describeError } from '../../../runtime/outcome.ts';
+import { LEASES } from '../../../runtime/kubernetes-resources.ts';
 import { DEPLOYMENTS, PODS, type Pod } from '../../resources.ts';
 import { BY_ROUTER_NAMESPACE } from '../../router/selector.ts';
 import type { CountsSources } from '../analysis/book.ts';
 import { ANALYSIS_ANNOTATION } from '../analysis/record.ts';
-import type { LastCounts } from '../counts/ledger.ts';
-import { type CountsSource, parseCounts } from '../counts/reader.ts';
+import type { CountsSource } from '../counts/reader.ts';
 import { lookAgain, type Scope } from '../scope.ts';
 import type { Phase, PhaseContext } from './phase.ts';
 
-/** Reads what has been counted of the revision that is judged, and remembers it; what follows is the next reconcile's. */
+/** Remembers what has been measured of the revision that is judged; what follows is the next reconcile's. */
 export const judge: Phase = async (scope, context) => {
   const { decision, object } = scope;
   if (decision?.analyse === undefined) {
@@ -21,7 +18,7 @@ export const judge: Phase = async (scope, context) => {
     return 'continue';
   }
   const request = decision.analyse;
-  const { record, hasNewCounts, text, nextReadingAtMs } = await context.analyses.advance(
+  const { record, hasNews, text, nextAtMs } = context.analyses.advance(
     {
       key: context.key,
       spec: object.spec,
@@ -30,12 +27,14 @@ export const judge: Phase = async (scope, context) => {
       sources: sourcesOf(scope, context, request),
       nowMs: scope.nowMs,
       signal: context.signal,
+      whenMeasured: context.wake,
     },
     scope.analysis,
   );
   scope.analysis = record;
   if (text !== undefined) await write(scope, context, request, text);
-  lookAgain(scope, hasNewCounts ? scope.nowMs : nextReadingAtMs);
+  if (hasNews) lookAgain(scope, scope.nowMs);
+  else if (nextAtMs !== undefined) lookAgain(scope, nextAtMs);
   return 'continue';
 };
 
@@ -66,9 +65,10 @@ function sourcesOf(scope: Scope, context: PhaseContext, { canary, stable }: Anal
   const servers = [canary, stable].flatMap((revision) => scope.pods.get(revision) ?? []);
   const leases = isRouted ? cache.list(LEASES, namespace) : [];
   return {
+    requestsFrom: isRouted ? 'Routers' : 'Servers',
     routers: isRouted ? readable(cache.byIndex(PODS, BY_ROUTER_NAMESPACE, namespace)) : [],
     servers: counts ? readable(servers) : [],
-    last: leases.flatMap((lease) => lastCounts(lease, context)),
+    last: context.analyses.finalCounts.of(leases, context.log),
   };
 }
 
@@ -77,15 +77,4 @@ export function readable(pods: readonly Pod[]): readonly CountsSource[] {
   return pods.flatMap(({ metadata: { name, uid = '' }, status }) =>
     status?.phase === 'Running' && status.podIP !== undefined ? [{ uid, name, address: status.podIP }] : [],
   );
-}
-
-function lastCounts({ metadata }: Lease, { log }: PhaseContext): readonly LastCounts[] {
-  const text = metadata.annotations?.[ANNOTATIONS.finalCounts];
-  if (text === undefined) return [];
-  try {
-    return [{ uid: metadata.ownerReferences?.[0]?.uid ?? metadata.name, snapshot: parseCounts(text) }];
-  } catch (error) {
-    log.warn(`the last counts of router ${metadata.name} cannot be read: ${describeError(error)}`);
-    return [];
-  }
 }

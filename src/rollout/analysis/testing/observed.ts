@@ -33,7 +33,6 @@ export function observed(
     const interval: Interval = {
       endMs: k * 10_000,
       durationMs: 10_000,
-      unread: 0,
       canary: counts(canary),
       ...(stable && { stable: counts(stable) }),
     };

@@ -15,6 +15,7 @@ export function policyOf(
   return {
     traffic,
     metrics,
+    unknown: [],
     minRequests: 500,
     intervalMs: 10_000,
     deadlineMs: 7_200_000,

@@ -100,7 +100,6 @@ export function* simulate({ seed, intervals, requests, weight, behaviour, load }
     yield {
       endMs: (interval + 1) * INTERVAL_MS,
       durationMs: INTERVAL_MS,
-      unread: 0,
       canary: answered(random, mean * weight, canary),
       stable: answered(random, mean * (1 - weight), stable),
     };

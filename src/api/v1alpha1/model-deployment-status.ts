@@ -125,7 +125,9 @@ export const ModelDeploymentStatus = Type.Object(
       Type.Object(
         {
           version: Type.Optional(text(63, { description: 'Version, where the registry knows one.' })),
-          uri: Type.Optional(text(2048, { description: 'Where its bytes come from.' })),
+          uri: Type.Optional(
+            text(2048, { description: 'Where its bytes come from, without user and query, which may hold secrets.' }),
+          ),
           sha256: Type.Optional(text(64, { description: 'Digest of its bytes.' })),
         },
         { description: 'The wanted model, resolved.' },

@@ -57,3 +57,9 @@ test.each([
 ])('a spec is accepted with %s', (_title, spec) => {
   expect(refused(spec)).toBeUndefined();
 });
+
+test('a refused URI is named without the query, which may hold a secret', () => {
+  expect(refused({ model: { uri: 'pvc://data/../churn.onnx?token=1a2b' } })?.message).toMatch(
+    /^pvc:\/\/data\/..\/churn.onnx: /,
+  );
+});

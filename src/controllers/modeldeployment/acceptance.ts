@@ -1,5 +1,6 @@
 /** What the schema and its CEL rules cannot refuse. */
 import { MODEL_ROOT, PVC_ROOT } from '../../api/names.ts';
+import { withoutSecrets } from '../../api/without-secrets.ts';
 import { InvalidMetric } from '../../rollout/analysis/invalid-metric.ts';
 import { compileMetrics } from '../../rollout/analysis/policy.ts';
 import type { ModelDeployment } from '../kinds.ts';
@@ -31,10 +32,10 @@ export function claimOf(uri: string): { readonly claim: string; readonly path: s
 function uriProblem(uri: string): string | undefined {
   const claim = claimOf(uri);
   if (claim !== undefined && !CLAIM.test(claim.claim)) {
-    return `${uri}: "${claim.claim}" cannot be the name of a PersistentVolumeClaim (lower-case letters, digits, - and .)`;
+    return `${withoutSecrets(uri)}: "${claim.claim}" cannot be the name of a PersistentVolumeClaim (lower-case letters, digits, - and .)`;
   }
   const path = claim?.path ?? (uri.startsWith('file://') ? uri.slice('file://'.length) : undefined);
-  if (path?.split('/').includes('..') === true) return `${uri}: the path must not contain ".."`;
+  if (path?.split('/').includes('..') === true) return `${withoutSecrets(uri)}: the path must not contain ".."`;
   return undefined;
 }
 

@@ -137,6 +137,13 @@ describe('a reference to an outside registry', () => {
     expect(resolveSource(source, answering(answer), revisions)).toMatchObject({ pinned: of('8', 'b') });
   });
 
+  test('means what it meant last, also where status shows less of its URI', () => {
+    const signed = { ...of('7', 'a'), uri: 'https://host/7.onnx?token=1a2b' };
+    const revisions = [pinnedTo(source, of('8', 'b')), pinnedTo(source, signed)];
+    const current = { ...signed, uri: 'https://host/7.onnx' };
+    expect(resolveSource(source, answering(undefined), revisions, current)).toMatchObject({ pinned: signed });
+  });
+
   test.each([
     ['s3://m/7/', undefined],
     ['mlflow-artifacts:///0/models/m-1/artifacts', 'http://mlflow:5000'],

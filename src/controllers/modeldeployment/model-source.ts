@@ -1,6 +1,7 @@
 /** Which bytes `spec.model` means: decided from the registry's objects and from what earlier revisions were pinned to. */
 import { parseModelsUri, type RegistryAnswer } from '../../api/registry-answers.ts';
 import type { ModelSource } from '../../api/v1alpha1/model-source.ts';
+import { withoutSecrets } from '../../api/without-secrets.ts';
 import { type Revision, sourceHash } from './revision.ts';
 import type { ResolvedModel } from './types.ts';
 
@@ -73,8 +74,9 @@ function located(
   return known === undefined ? { kind: 'digest-unknown', uri, version } : { kind: 'resolved', model: known };
 }
 
+/** Whether status, which shows no secrets, tells of this model. */
 function isSame(model: ResolvedModel, { uri, sha256, version }: Partial<ResolvedModel>): boolean {
-  return model.uri === uri && model.sha256 === sha256 && model.version === version;
+  return withoutSecrets(model.uri) === uri && model.sha256 === sha256 && model.version === version;
 }
 
 /** The endpoint at which pods read a model from `place`: a tracking server hands out only what it keeps itself. */

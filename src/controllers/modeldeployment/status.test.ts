@@ -326,3 +326,23 @@ describe('a model that is published', () => {
     });
   });
 });
+
+describe('a URI is shown without the secrets in it', () => {
+  const signed = 'https://user:pass@host/churn.onnx?X-Amz-Signature=1a/2b';
+  const shownModel = { uri: 'https://host/churn.onnx', sha256: model.sha256 };
+  const texts = (scope: Scope) => JSON.stringify(report(scope));
+  test('while its digest is looked for', () => {
+    const scope = scopeOf({ model: { kind: 'resolving', uri: signed } }, { model: { uri: signed } });
+    expect(texts(scope)).toContain('a Job finds out the digest of https://host/churn.onnx');
+    expect(texts(scope)).not.toMatch(/pass|1a|2b/);
+  });
+  test('when it serves', () => {
+    const resolved = { uri: signed, sha256: model.sha256 };
+    const scope = scopeOf(
+      { revisions: [revisionOf('churn-new')], model: { kind: 'resolved', model: resolved } },
+      { model: resolved },
+    );
+    expect(report(scope).fields).toMatchObject({ model: shownModel, summary: { model: 'churn.onnx' } });
+    expect(texts(scope)).not.toMatch(/pass|1a|2b/);
+  });
+});

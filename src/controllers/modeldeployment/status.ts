@@ -2,6 +2,7 @@
 import { PORTS } from '../../api/names.ts';
 import { parseModelsUri } from '../../api/registry-answers.ts';
 import type { ModelDeploymentStatus, Phase } from '../../api/v1alpha1/model-deployment-status.ts';
+import { withoutSecrets } from '../../api/without-secrets.ts';
 import { isStepped } from '../../rollout/compile.ts';
 import type { Progress } from '../../rollout/progress.ts';
 import type { RolloutDecision } from '../../rollout/types.ts';
@@ -50,7 +51,7 @@ function obstacleOf(scope: Scope): Obstacle | undefined {
   if (model.kind === 'failed') return { ...model, message: `${model.message}${servesOn(scope)}` };
   if (model.kind === 'resolving') {
     if (model.why !== undefined) return model.why;
-    const message = `a Job finds out the digest of ${model.uri}`;
+    const message = `a Job finds out the digest of ${withoutSecrets(model.uri)}`;
     return diagnoses[0] ?? { kind: 'waiting', reason: 'ResolvingModel', message };
   }
   if (decision === undefined) {
@@ -158,7 +159,7 @@ function fieldsOf(scope: Scope, obstacle: Obstacle | undefined, ready: number): 
       ...(hasGrpc(object.spec) && { grpc: `${host}:${PORTS.grpc.service}` }),
       ...(isReachedFromOutside(scope) && { external: scope.exposure.addresses }),
     },
-    ...(resolved && { model: resolved }),
+    ...(resolved && { model: { ...resolved, uri: withoutSecrets(resolved.uri) } }),
     ...revisionsOf(scope),
     ...rolloutOf(scope, obstacle),
     ...routeOf(scope),
@@ -240,7 +241,8 @@ function modelInWords({ object, model }: Scope): string {
   const version = model.kind === 'resolved' ? model.model.version : undefined;
   const named = ref ?? parseModelsUri(uri);
   if (named !== undefined) return `${named.model}@${version ?? named.version ?? named.alias ?? ''}`;
-  return uri.split('/').findLast((part) => part !== '') ?? uri;
+  const shown = withoutSecrets(uri);
+  return shown.split('/').findLast((part) => part !== '') ?? shown;
 }
 
 function revisionsOf(scope: Scope): Pick<Report['fields'], 'stable' | 'canary'> {

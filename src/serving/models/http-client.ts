@@ -1,8 +1,9 @@
 import { get, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { get as getSecurely } from 'node:https';
+import { withoutSecrets } from '../../api/without-secrets.ts';
 import { LoadFailure } from './failure.ts';
 import { TransientError } from './retry.ts';
-import { type SourceOptions, withoutSecrets } from './source.ts';
+import type { SourceOptions } from './source.ts';
 
 export interface HttpAnswer {
   readonly status: number;

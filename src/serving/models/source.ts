@@ -1,3 +1,4 @@
+import { withoutSecrets } from '../../api/without-secrets.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { LoadFailure } from './failure.ts';
 
@@ -99,11 +100,6 @@ export function parseModelUri(uri: string): ModelUri {
     );
   }
   return { scheme: scheme.toLowerCase(), rest, shown: withoutSecrets(uri) };
-}
-
-/** Strips what may hold secrets from a URI that is about to be shown. */
-export function withoutSecrets(uri: string): string {
-  return uri.replace(/[?#].*$/s, '').replace(/^([^/]*:\/\/)[^/]*@/s, '$1');
 }
 
 /**

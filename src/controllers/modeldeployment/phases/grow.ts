@@ -1,3 +1,4 @@
+import { withoutSecrets } from '../../../api/without-secrets.ts';
 import { progressText } from '../../../rollout/progress.ts';
 import type { Bounds, RolloutDecision } from '../../../rollout/types.ts';
 import type { DesiredObject } from '../../../runtime/apply.ts';
@@ -73,7 +74,7 @@ async function applyTarget(scope: Scope, context: PhaseContext, decision: Rollou
       type: 'Normal',
       reason: 'RevisionCreated',
       action: 'CreateRevision',
-      note: `made revision ${target.name} of ${target.model.uri} (sha256 ${target.model.sha256})`,
+      note: `made revision ${target.name} of ${withoutSecrets(target.model.uri)} (sha256 ${target.model.sha256})`,
     });
     const bounds = decision.autoscalers?.get(target.name);
     if (bounds !== undefined) await applyAutoscaler(scope, context, target.name, bounds);

@@ -1,5 +1,6 @@
 import { REGISTRY_NAME } from '../../../api/names.ts';
 import type { RegistryAnswer, RegistryFailure } from '../../../api/registry-answers.ts';
+import { withoutSecrets } from '../../../api/without-secrets.ts';
 import { identityOf } from '../../../runtime/prune.ts';
 import { objectKey } from '../../../runtime/types.ts';
 import { BY_MODEL, MODEL_VERSIONS, MODELS } from '../../kinds.ts';
@@ -135,7 +136,7 @@ function unanswered(
   const id = askerId(scope.object);
   const pods = cache.list(PODS, scope.owner.namespace).filter(({ metadata }) => metadata.labels?.[ASKER_LABEL] === id);
   const why = pods.map(diagnosePod).find((found) => found !== undefined && found.kind !== 'waiting');
-  const message = `${scope.object.spec.model.endpoint ?? ''} is asked what ${uri} stands for`;
+  const message = `${withoutSecrets(scope.object.spec.model.endpoint ?? '')} is asked what ${uri} stands for`;
   return { kind: 'resolving', uri, why: why ?? { kind: 'waiting', reason: 'AskingRegistry', message } };
 }
 

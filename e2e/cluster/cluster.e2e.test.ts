@@ -1,12 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeWhere } from '../describe-where.ts';
 import { image, kubectl, useNamespace } from '../environment.ts';
-import { Cluster, canRunRealNode } from './cluster.ts';
+import { Cluster } from './cluster.ts';
 import { ensureFairleadImage, imageSizes } from './image.ts';
 import { createKwokNodes, deleteKwokNodes, KWOK_TAINT } from './kwok.ts';
-import { targetFromEnvironment } from './target.ts';
+import { isOwnNode, OWN_NODE } from './own-node.ts';
 
-const { context, kind } = targetFromEnvironment(process.env);
-const isOwn = context === undefined && kind !== true;
 const NODES = { prefix: 'gpu', count: 200 } as const;
 
 const securityContext = {
@@ -17,7 +16,7 @@ const securityContext = {
   seccompProfile: { type: 'RuntimeDefault' },
 };
 
-describe.skipIf(!isOwn || !canRunRealNode())("Fairlead's own cluster", () => {
+describeWhere(isOwnNode, OWN_NODE)("Fairlead's own cluster", () => {
   const namespace = useNamespace('e2e-cluster');
 
   it('looks for no address of a Service outside this machine', async () => {
@@ -90,7 +89,7 @@ describe.skipIf(!isOwn || !canRunRealNode())("Fairlead's own cluster", () => {
   });
 });
 
-describe.skipIf(!isOwn || !canRunRealNode())('the image for CPUs', () => {
+describeWhere(isOwnNode, OWN_NODE)('the image for CPUs', () => {
   it('is smaller than 400 MB unpacked', async () => {
     const { archive } = await ensureFairleadImage(() => undefined);
     const { unpackedBytes, compressedBytes } = await imageSizes(archive);

@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeWhere } from '../describe-where.ts';
 import { canRunRealNode } from './cluster.ts';
 import { command } from './command.ts';
 import type { Life } from './lifecycle.scenario.ts';
@@ -23,7 +24,7 @@ const OWN_MACHINE = `
   rm -rf /var/lib/cni /var/lib/kubelet /var/log/containers &&
   exec "$@"`;
 
-describe.skipIf(!canRunRealNode())("the cluster's life (needs root)", () => {
+describeWhere(canRunRealNode(), 'root')("the cluster's life", () => {
   let directory: string;
   let life: Life;
 

@@ -1,14 +1,23 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { NODE_IP } from './address-plan.ts';
+import { targetFromEnvironment } from './target.ts';
+
+const { context, kind } = targetFromEnvironment(process.env);
 
 /**
  * Whether this machine is the real node of Fairlead's own cluster: pods reach what listens on NODE_IP here, and their
  * processes are processes of this machine. With a cluster of the user's neither is so.
  */
-export const isOwnNode = Object.values(networkInterfaces())
-  .flat()
-  .some((each) => each?.address === NODE_IP);
+export const isOwnNode =
+  context === undefined &&
+  kind !== true &&
+  Object.values(networkInterfaces())
+    .flat()
+    .some((each) => each?.address === NODE_IP);
+
+/** What a test that asks for `isOwnNode` needs, for people. */
+export const OWN_NODE = "Fairlead's own cluster, whose node is this machine";
 
 /**
  * Kills a container at once and without a warning, as kubectl cannot: what it deletes by force is still told to stop.

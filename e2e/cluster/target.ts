@@ -28,12 +28,10 @@ export interface Target {
   /** The paths of the programs. */
   readonly kubectlPath: string;
   readonly helmPath: string;
-  /** Whether pods really run. */
-  readonly hasRealNodes: boolean;
-  /** Why not; empty when they do. */
-  readonly reason: string;
   /** Whether nodes made by `createKwokNodes` come to life. */
   readonly hasKwok: boolean;
+  /** Whether it was there before it was opened. */
+  readonly wasUp: boolean;
   /** Builds Fairlead's image of this checkout and gives it to the nodes; returns its name. */
   provideImage(): Promise<string>;
   /** What a person types to use kubectl on it. */
@@ -59,6 +57,11 @@ export function targetFromEnvironment(environment: NodeJS.ProcessEnv): TargetOpt
   };
 }
 
+/** Whether the target has nodes on which pods really run; if not, `NEEDS_ROOT` says why. */
+export function canRunPods({ context, kind }: TargetOptions): boolean {
+  return context !== undefined || kind === true || canRunRealNode();
+}
+
 /** Brings the cluster up, where it is ours to bring up, and says how to use it. */
 export function openTarget(options: TargetOptions, progress: Progress = reportToTerminal): Promise<Target> {
   if (options.context !== undefined && options.kind === true)
@@ -69,6 +72,7 @@ export function openTarget(options: TargetOptions, progress: Progress = reportTo
 
 async function openOwn(progress: Progress): Promise<Target> {
   const cluster = new Cluster();
+  const wasUp = await cluster.isUp();
   await cluster.up(progress);
   const programs = await ensureKubernetes(progress);
   const { kubeconfigPath } = cluster;
@@ -78,9 +82,8 @@ async function openOwn(progress: Progress): Promise<Target> {
     kubectl: new Kubectl({ binary: programs('kubectl'), kubeconfigPath }),
     kubectlPath: programs('kubectl'),
     helmPath: programs('helm'),
-    hasRealNodes: canRunRealNode(),
-    reason: canRunRealNode() ? '' : NEEDS_ROOT,
     hasKwok: true,
+    wasUp,
     provideImage: async () => {
       const { image, archive } = await ensureFairleadImage(progress);
       await cluster.loadImage(image, archive);
@@ -102,6 +105,7 @@ async function openContext(context: string, image: string | undefined): Promise<
   return {
     ...fromPath(kubeconfigPath),
     name: `the cluster of context ${context}`,
+    wasUp: true,
     provideImage: async () => {
       if (image !== undefined) return image;
       throw new Error(
@@ -118,7 +122,8 @@ const KIND_CLUSTER = 'fairlead';
 
 async function openKind(progress: Progress): Promise<Target> {
   const clusters = (await command('kind', ['get', 'clusters'])).split('\n');
-  if (!clusters.includes(KIND_CLUSTER)) {
+  const wasUp = clusters.includes(KIND_CLUSTER);
+  if (!wasUp) {
     progress(`creating the kind cluster ${KIND_CLUSTER}`);
     await command('kind', ['create', 'cluster', '--name', KIND_CLUSTER, '--wait', '180s'], { onErrorLine: progress });
   }
@@ -130,6 +135,7 @@ async function openKind(progress: Progress): Promise<Target> {
   return {
     ...fromPath(kubeconfigPath),
     name: `the kind cluster ${KIND_CLUSTER}`,
+    wasUp,
     provideImage: async () => {
       const image = await imageName();
       await command('docker', ['build', '--target', 'cpu', '-t', image, repositoryRoot], { onErrorLine: progress });
@@ -150,8 +156,6 @@ const fromPath = (kubeconfigPath: string) => ({
   kubectl: new Kubectl({ binary: 'kubectl', kubeconfigPath }),
   kubectlPath: 'kubectl',
   helmPath: 'helm',
-  hasRealNodes: true,
-  reason: '',
   hasKwok: false,
 });
 

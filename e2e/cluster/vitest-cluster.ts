@@ -1,8 +1,7 @@
 import type { TestProject } from 'vitest/node';
 import { installFairlead } from '../install.ts';
-import { Cluster } from './cluster.ts';
 import { reportToTerminal } from './progress.ts';
-import { openTarget, targetFromEnvironment } from './target.ts';
+import { canRunPods, NEEDS_ROOT, openTarget, targetFromEnvironment } from './target.ts';
 
 /**
  * Global setup of the project `e2e`: a cluster with Fairlead of this checkout installed. A cluster that was up stays up;
@@ -10,14 +9,12 @@ import { openTarget, targetFromEnvironment } from './target.ts';
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const options = targetFromEnvironment(process.env);
-  const own = options.context === undefined && options.kind !== true;
-  const wasUp = !own || (await new Cluster().isUp());
+  if (!canRunPods(options)) throw new Error(NEEDS_ROOT);
   const target = await openTarget(options);
   const leave = async () => {
-    if (!wasUp) await target.down();
+    if (!target.wasUp) await target.down();
   };
   try {
-    if (!target.hasRealNodes) throw new Error(target.reason);
     reportToTerminal(`installing Fairlead by its chart on ${target.name}`);
     const { image } = await installFairlead(target);
     const { kubeconfigPath, kubectlPath, helmPath } = target;

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { inferByGrpc } from '../client/grpc.ts';
 import { inferRows, predictions } from '../client/rest.ts';
-import { addTargetOptions, openTarget, type TargetOptions } from '../cluster/target.ts';
+import { addTargetOptions, canRunPods, NEEDS_ROOT, openTarget, type TargetOptions } from '../cluster/target.ts';
 import { installFairlead } from '../install.ts';
 import { type ClusterObject, condition, type Kubectl } from '../kubectl.ts';
 import { modelStore, readModel, sha256 } from '../model-store.ts';
@@ -121,7 +121,6 @@ async function predictByGrpc(kubectl: Kubectl): Promise<void> {
 async function run(options: TargetOptions & { readonly down: boolean }): Promise<void> {
   chapter('A Kubernetes cluster');
   const target = await openTarget(options);
-  if (!target.hasRealNodes) throw new Error(`${target.name} has no node that runs real pods: ${target.reason}`);
   const { kubectl } = target;
   await show(kubectl, ['get', 'nodes']);
 
@@ -194,4 +193,6 @@ async function run(options: TargetOptions & { readonly down: boolean }): Promise
 const program = new Command('demo').description('Shows a ModelDeployment serving real predictions on a real cluster');
 addTargetOptions(program);
 program.option('--down', 'take down what the demo made when it is over', false);
-await run(program.parse().opts());
+const options = program.parse().opts<TargetOptions & { readonly down: boolean }>();
+if (!canRunPods(options)) program.error(NEEDS_ROOT);
+await run(options);

@@ -1,19 +1,17 @@
-import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { NODE_IP } from '../cluster/address-plan.ts';
+import { isOwnNode, OWN_NODE } from '../cluster/own-node.ts';
+import { describeWhere } from '../describe-where.ts';
 import { kubectl, modelDeployment, podsOf, until, untilReady, useNamespace } from '../environment.ts';
 import { condition } from '../kubectl.ts';
 import { type MlflowServer, startMlflowServer } from '../services/mlflow-server.ts';
 
-/** The tracking server runs on this machine, where the pods of its own cluster reach it, and no other cluster's do. */
-const isReachable = Object.values(networkInterfaces())
-  .flat()
-  .some((each) => each?.address === NODE_IP);
 const WITH_INSTALL_MS = 900_000;
 const model = (file: string) => fileURLToPath(new URL(`../models/${file}`, import.meta.url));
 
-describe.skipIf(!isReachable)('an alias in MLflow', () => {
+// The tracking server runs on this machine.
+describeWhere(isOwnNode, OWN_NODE)('an alias in MLflow', () => {
   const namespace = useNamespace('e2e-mlflow');
   let mlflow: MlflowServer;
 

@@ -1,6 +1,7 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { NODE_IP } from '../cluster/address-plan.ts';
-import { isOwnNode } from '../cluster/own-node.ts';
+import { isOwnNode, OWN_NODE } from '../cluster/own-node.ts';
+import { describeWhere } from '../describe-where.ts';
 import {
   kubectl,
   modelDeployment,
@@ -32,7 +33,7 @@ const ERROR_SHARE =
   `sum(rate(router_requests_total{${ofCanary},outcome="error"}[5s])) ` +
   `/ sum(rate(router_requests_total{${ofCanary}}[5s]))`;
 
-describe.skipIf(!isOwnNode)('a canary that is judged by Prometheus', () => {
+describeWhere(isOwnNode, OWN_NODE)('a canary that is judged by Prometheus', () => {
   const namespace = useNamespace('e2e-prometheus');
   let targets: readonly string[];
   let prometheus: RunningService;

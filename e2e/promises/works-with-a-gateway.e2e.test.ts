@@ -1,8 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { inferByGrpc } from '../client/grpc.ts';
 import { inferRows, predictions } from '../client/rest.ts';
+import { isOwnNode, OWN_NODE } from '../cluster/own-node.ts';
 import { waitFor } from '../cluster/wait.ts';
+import { describeWhere } from '../describe-where.ts';
 import {
   kubeconfigPath,
   kubectl,
@@ -83,10 +85,8 @@ class Clients {
   }
 }
 
-// Traefik runs on this host, from where pods of another cluster cannot be reached.
-const isElsewhere = process.env.FAIRLEAD_TEST_CONTEXT !== undefined || process.env.FAIRLEAD_TEST_KIND === 'true';
-
-describe.skipIf(isElsewhere)('a gateway of the cluster, which is Traefik here', () => {
+// Traefik runs on this machine, from where pods of another cluster cannot be reached.
+describeWhere(isOwnNode, OWN_NODE)('a gateway of the cluster, which is Traefik here', () => {
   const namespace = useNamespace('e2e-gateway');
   let proxy: GatewayProxy;
   let url: string;

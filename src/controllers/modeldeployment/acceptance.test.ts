@@ -58,6 +58,19 @@ test.each([
   expect(refused(spec)).toBeUndefined();
 });
 
+const example = (tensor: object) => ({
+  model: { uri: 's3://a/b', examples: [{ inputs: [{ name: 'x', shape: [1], ...tensor }] }] },
+});
+test.each([
+  ['9007199254740993, which JSON reads as another', { datatype: 'INT64', data: [[2 ** 53]] }, 'InvalidSpec'],
+  ['the same without a type', { data: [-(2 ** 63)] }, 'InvalidSpec'],
+  ['the largest that is exact', { datatype: 'INT64', data: [2 ** 53 - 1] }, undefined],
+  ['a large float', { datatype: 'FP64', data: [2 ** 60] }, undefined],
+  ['what no 64 bits hold', { data: [1e300] }, undefined],
+])('integers of examples must arrive as they are: %s', (_title, tensor, reason) => {
+  expect(refused(example(tensor))?.reason).toBe(reason);
+});
+
 test('a refused URI is named without the query, which may hold a secret', () => {
   expect(refused({ model: { uri: 'pvc://data/../churn.onnx?token=1a2b' } })?.message).toMatch(
     /^pvc:\/\/data\/..\/churn.onnx: /,

@@ -49,11 +49,35 @@ export function uriRefusal(uri: string | undefined): Refusal | undefined {
 export function refusal({ metadata, spec }: ModelDeployment): Refusal | undefined {
   return (
     uriRefusal(spec.model.uri) ??
+    examplesRefusal(spec.model.examples) ??
     mountRefusal(spec.pod?.volumeMounts) ??
     selectorRefusal(spec) ??
     metricsRefusal(spec) ??
     selfReferenceRefusal(metadata.name, spec)
   );
+}
+
+const LARGEST_64_BITS = 2 ** 64;
+const FLOATS: ReadonlySet<string> = new Set(['FP16', 'BF16', 'FP32', 'FP64']);
+/** Data may be nested by its shape. */
+const MAX_DIMENSIONS = 16;
+
+/** An integer that JSON may have rounded on its way here, where it is meant as an integer: floats are rounded anyway. */
+function isInexact(value: unknown): boolean {
+  return Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value as number) <= LARGEST_64_BITS;
+}
+
+/** Pods would be asked about another number than the user wrote, and be right or wrong about that. */
+function examplesRefusal(examples: ModelDeployment['spec']['model']['examples']): Refusal | undefined {
+  for (const [index, { inputs, expect = [] }] of (examples ?? []).entries()) {
+    const integers = inputs.filter(({ datatype = '' }) => !FLOATS.has(datatype));
+    for (const { name, data } of [...integers, ...expect]) {
+      if (!data.flat(MAX_DIMENSIONS).some(isInexact)) continue;
+      const message = `model.examples[${index}]: ${name} holds an integer beyond 2^53, which loses digits on its way to pods: give an example without`;
+      return { reason: 'InvalidSpec', message };
+    }
+  }
+  return undefined;
 }
 
 /** Expressions of metrics are CEL, which only a compiler can refuse. */

@@ -44,6 +44,17 @@ test('numbers are asked for with the query and the time that an answer may take,
   expect(asked[0]?.searchParams.get('timeout')).toBe('2000ms');
 });
 
+test('many are asked at once: none waits for the answers of others while its time runs out', async () => {
+  const waiting: (() => void)[] = [];
+  answer = (_request, response) => {
+    waiting.push(() =>
+      response.end(JSON.stringify({ status: 'success', data: { resultType: 'scalar', result: [1, '1'] } })),
+    );
+    if (waiting.length === 16) for (const end of waiting) end();
+  };
+  await expect(Promise.all(Array.from({ length: 16 }, () => ask()))).resolves.toHaveLength(16);
+});
+
 describe('no numbers, with the reason', () => {
   test.each<[string, unknown, number, RegExp]>([
     [

@@ -1,11 +1,10 @@
 import { createReadStream } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Command, Option } from 'commander';
-import type { AnalysisPolicy, Traffic } from '../../rollout/analysis/policy.ts';
+import type { Traffic } from '../../rollout/analysis/policy.ts';
 import { parseReading, type RecordedReading } from '../../rollout/analysis/record.ts';
 import type { VerdictWord } from '../../rollout/analysis/verdict.ts';
-import { policyOfAnalysis, policyOfDeployment } from './policy-file.ts';
+import { type PolicyFlags, policyInFile } from './policy-file.ts';
 import { replay } from './replay.ts';
 
 /** 1 is commander's and Node's, for what could not be run at all. */
@@ -17,10 +16,8 @@ const EXIT_CODES: Readonly<Record<VerdictWord, number>> = {
   Error: 5,
 };
 
-interface AnalyseFlags {
+interface AnalyseFlags extends PolicyFlags {
   readonly record: string;
-  readonly policy?: string;
-  readonly deployment?: string;
   readonly name: string;
   readonly canary: string;
   readonly stable: string;
@@ -50,12 +47,6 @@ export const command = new Command('analyse')
   )
   .action(analyse);
 
-async function policyOf({ policy, deployment, traffic, analyse: names }: AnalyseFlags): Promise<AnalysisPolicy> {
-  if (deployment !== undefined) return policyOfDeployment(await readFile(deployment, 'utf8'), traffic, names);
-  if (policy !== undefined) return policyOfAnalysis(await readFile(policy, 'utf8'), traffic, names);
-  throw new Error('one of --policy and --deployment must be given');
-}
-
 async function* readingsOf(file: string): AsyncGenerator<RecordedReading> {
   let lineNumber = 0;
   for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
@@ -71,7 +62,8 @@ const row = (time: string, requests: string, verdict: string, message: string) =
 
 async function analyse(flags: AnalyseFlags, self: Command): Promise<void> {
   try {
-    const policy = await policyOf(flags);
+    const policy = await policyInFile(flags, flags.traffic, flags.analyse);
+    if (policy === undefined) throw new Error('one of --policy and --deployment must be given');
     let last: VerdictWord = 'InsufficientData';
     process.stdout.write(row('TIME', 'REQUESTS', 'VERDICT', 'MESSAGE'));
     for await (const { atMs, verdict } of replay(readingsOf(flags.record), policy, flags)) {

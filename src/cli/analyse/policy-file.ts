@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { load } from 'js-yaml';
 import type { TSchema } from 'typebox';
 import Value from 'typebox/value';
@@ -69,4 +70,21 @@ export function policyOfDeployment(text: string, traffic: Traffic, analyse?: rea
   const analysis = rollout.analysis ?? (Value.Default(Analysis, {}) as Analysis);
   const analysedSteps = compileRollout(rollout).steps.filter((step) => step.analyse.length > 0).length;
   return compilePolicy(analysis, { traffic, analysedSteps: Math.max(1, analysedSteps), ...(analyse && { analyse }) });
+}
+
+/** Paths of files, of which at most one is given. */
+export interface PolicyFlags {
+  readonly policy?: string;
+  readonly deployment?: string;
+}
+
+/** @returns undefined where no file is given. @throws {InvalidPolicy}, InvalidMetric, and what the file system throws */
+export async function policyInFile(
+  { policy, deployment }: PolicyFlags,
+  traffic: Traffic,
+  analyse?: readonly string[],
+): Promise<AnalysisPolicy | undefined> {
+  if (deployment !== undefined) return policyOfDeployment(await readFile(deployment, 'utf8'), traffic, analyse);
+  if (policy !== undefined) return policyOfAnalysis(await readFile(policy, 'utf8'), traffic, analyse);
+  return undefined;
 }

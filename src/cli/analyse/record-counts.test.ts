@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { RecordedReading } from '../../rollout/analysis/record.ts';
+import { parseReading, type RecordedReading } from '../../rollout/analysis/record.ts';
 import { type RecordOptions, recordCounts } from './record-counts.ts';
 
 const counts = { instance: 'one', inFlight: 0, revisions: {} };
@@ -43,4 +43,19 @@ test('a reading is made now and after each interval, however long reading takes,
 
 test('it ends when it is told to', async () => {
   expect(await recorded(options(11_000))).toHaveLength(1);
+});
+
+test('what queries give is recorded too, also where it is no number of JSON, so that it can be judged again', async () => {
+  const answers = [
+    { samples: [0.97, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY] },
+    { failure: 'no answer' },
+  ];
+  const ask = async () => new Map([['revenue', answers.shift() ?? { samples: [] }]]);
+  const readings = await recorded({ ...options(), ask });
+  expect(readings.map(({ queries }) => queries?.revenue)).toEqual([
+    { samples: [0.97, 'NaN', '+Inf', '-Inf'] },
+    { failure: 'no answer' },
+    { samples: [] },
+  ]);
+  for (const reading of readings) expect(parseReading(JSON.stringify(reading), 1)).toEqual(reading);
 });

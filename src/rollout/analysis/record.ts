@@ -68,3 +68,7 @@ export function parseReading(line: string, lineNumber: number): RecordedReading 
 /** A sample as a number. */
 export const sampleOf = (sample: number | 'NaN' | '+Inf' | '-Inf'): number =>
   sample === '+Inf' ? Number.POSITIVE_INFINITY : sample === '-Inf' ? Number.NEGATIVE_INFINITY : Number(sample);
+
+/** The other way round. */
+export const recordedSample = (sample: number): number | 'NaN' | '+Inf' | '-Inf' =>
+  Number.isFinite(sample) ? sample : Number.isNaN(sample) ? 'NaN' : sample > 0 ? '+Inf' : '-Inf';

@@ -48,6 +48,7 @@ const quick = (weight: number) => ({ weight, hold: '1s', analyse: [] });
 const canary = { strategy: 'Canary', steps: [{ smoke: {} }, quick(25), quick(50)], capacity };
 
 interface Seen {
+  /** In what status told: what lasts for a moment only may be between two writes of it. */
   readonly leastReady: number;
   readonly mostReplicas: number;
   /** What was said of missing room, each once. */
@@ -89,7 +90,7 @@ describe('a rollout on scarce GPUs', () => {
       await kubectl().apply(onGpus(namespace, 'model', product, { replicas: 4, rollout }));
       await untilReady(namespace, 'model');
       const seen = await rollOut(namespace, 'model', 2);
-      expect(seen.leastReady).toBe(3);
+      expect(seen.leastReady).toBeGreaterThanOrEqual(3);
       expect(texts(seen)).toContain(`needs 1 ${GPU} of ${product}: 4 of 4 in use on 1 matching node`);
       expect(texts(seen)).toMatch(/left Pending for 6 s, so that a cluster autoscaler may add a node/);
     });
@@ -104,7 +105,8 @@ describe('a rollout on scarce GPUs', () => {
       await kubectl().apply(onGpus(namespace, 'model', product, { replicas: 3, rollout: rolling }));
       await untilReady(namespace, 'model');
       const seen = await rollOut(namespace, 'model', 2);
-      expect(seen).toMatchObject({ leastReady: 3, mostReplicas: 4 });
+      expect(seen.leastReady).toBeGreaterThanOrEqual(3);
+      expect(seen.mostReplicas).toBe(4);
       // That a new pod waits may be said until an old one that was told to go is gone; that one has to give way may not.
       expect(texts(seen)).not.toContain('give way');
     });
@@ -117,7 +119,7 @@ describe('a rollout on scarce GPUs', () => {
       for (const name of names) await untilReady(namespace, name);
       await kubectl().patch('md', namespace, 'first', { spec: { model: model(2) } });
       const both = await Promise.all([follow(namespace, 'first', 2), rollOut(namespace, 'second', 2)]);
-      for (const { leastReady } of both) expect(leastReady).toBe(1);
+      for (const { leastReady } of both) expect(leastReady).toBeGreaterThanOrEqual(1);
     });
   });
 
@@ -147,7 +149,7 @@ describe('a rollout on scarce GPUs', () => {
       );
       expect(condition(stuck, 'Available')?.status).toBe('True');
       await kubectl().delete('md', namespace, 'neighbour');
-      expect((await follow(namespace, 'model', 2)).leastReady).toBe(1);
+      expect((await follow(namespace, 'model', 2)).leastReady).toBeGreaterThanOrEqual(1);
     });
   });
 
@@ -165,7 +167,7 @@ describe('a rollout on scarce GPUs', () => {
       await kubectl().apply(onGpus(namespace, 'model', product, { replicas: 3, rollout: canary }));
       await untilReady(namespace, 'model');
       const seen = await rollOut(namespace, 'model', 2);
-      expect(seen.leastReady).toBe(2);
+      expect(seen.leastReady).toBeGreaterThanOrEqual(2);
       expect(texts(seen)).toContain(`quota gpus has 0 of 3 requests.${GPU} left`);
     });
   });
@@ -184,7 +186,7 @@ describe('a rollout on scarce GPUs', () => {
       await kubectl().apply(onGpus(namespace, 'model', product, spec));
       await untilReady(namespace, 'model');
       const seen = await rollOut(namespace, 'model', 2);
-      expect(seen.leastReady).toBe(3);
+      expect(seen.leastReady).toBeGreaterThanOrEqual(3);
       expect(texts(seen)).toContain(`needs 1 ${MIG} of ${product}: 4 of 4 in use on 2 matching nodes`);
     });
   });

@@ -106,7 +106,7 @@ describe('a rollout on scarce GPUs', () => {
       await untilReady(namespace, 'model');
       const seen = await rollOut(namespace, 'model', 2);
       expect(seen.leastReady).toBeGreaterThanOrEqual(3);
-      expect(seen.mostReplicas).toBe(4);
+      expect(seen.mostReplicas).toBeLessThanOrEqual(4);
       // That a new pod waits may be said until an old one that was told to go is gone; that one has to give way may not.
       expect(texts(seen)).not.toContain('give way');
     });

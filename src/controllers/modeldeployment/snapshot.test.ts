@@ -39,6 +39,27 @@ describe('pods that Recreate waits for', () => {
   });
 });
 
+describe('ready pods of a revision', () => {
+  const revision = (replicas: number, observedGeneration: number) => {
+    const { deployment } = revisionOf('a');
+    const metadata = { ...deployment.metadata, generation: 2 };
+    return revisionOf('a', { replicas, deployment: { ...deployment, metadata, status: { observedGeneration } } });
+  };
+  test.each([
+    ['count', 'its count is followed and nothing is sent there', revision(4, 2), 'Router', 0, 3],
+    ['do not count', 'its count is not followed yet and nothing is sent there', revision(4, 1), 'Router', 0, 0],
+    ['count', 'requests are sent there already', revision(4, 1), 'Router', 10, 3],
+    ['count', 'nobody splits the requests', revision(4, 1), 'None', 0, 3],
+    ['count', 'it is to have none: they are told of until they have gone', revision(0, 1), 'Router', 0, 3],
+  ] as const)('%s where %s', (_, _why, existing, splitter, weight, ready) => {
+    const object = { metadata: { name: 'churn', namespace: 'shop' }, spec: specOf({ model }) } as ModelDeployment;
+    const scope = newScope(object, OWNER, 0);
+    const routing = { ...scope.routing, splitter, weights: new Map([['a', weight]]) };
+    const { revisions } = snapshotOf({ ...scope, revisions: [existing], routing }, { name: 'a', existing, model });
+    expect(revisions[0]?.ready).toBe(ready);
+  });
+});
+
 describe('the minimum of pods', () => {
   test.each([
     ["is the user's where load takes fewer", 1, 2],

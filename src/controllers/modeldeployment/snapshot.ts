@@ -22,7 +22,7 @@ export function snapshotOf(scope: Scope, target: Target): RolloutSnapshot {
     isTargetKnown: target.model !== undefined,
     revisions: revisions.map((revision) => {
       const startedAtMs = progress?.target === revision.name ? progress.startedAtMs : 0;
-      return stateOf(revision, scope.pods.get(revision.name) ?? [], { startedAtMs, nowMs });
+      return stateOf(revision, scope.pods.get(revision.name) ?? [], { startedAtMs, nowMs }, routing);
     }),
     leftPods: leftPods(scope, target),
     route: routeStateOf(routing),
@@ -54,17 +54,28 @@ export function readyPods(pods: readonly Pod[]): number {
   return pods.filter((pod) => isStaying(pod) && isReady(pod)).length;
 }
 
-function stateOf({ name, replicas, ready, deployment }: Revision, pods: readonly Pod[], trial: Trial): RevisionState {
+function stateOf(revision: Revision, pods: readonly Pod[], trial: Trial, routing: Routing): RevisionState {
+  const { name, replicas, deployment } = revision;
   const staying = pods.filter(isStaying);
   return {
     name,
     replicas,
-    ready,
+    ready: mayBeLeaving(revision, routing) ? 0 : revision.ready,
     current: staying.length,
     onNode: staying.filter(isOnNode).length,
     pending: pendingOf(staying),
     lastingFailure: lastingFailure(deployment, pods, trial),
   };
+}
+
+/**
+ * Of a revision that nothing is sent to, and whose count was changed a moment ago, pods that are ready may still be taken
+ * away for the count before: by an undo right after a promotion, say. They count once its controller has followed.
+ */
+function mayBeLeaving({ name, replicas, deployment }: Revision, { splitter, route, weights }: Routing): boolean {
+  if (splitter === 'None' || replicas === 0) return false;
+  if ((weights.get(name) ?? 0) > 0 || route?.mirror?.revision === name) return false;
+  return (deployment.status?.observedGeneration ?? 0) < (deployment.metadata.generation ?? 0);
 }
 
 function pendingOf(staying: readonly Pod[]): PendingPods | undefined {

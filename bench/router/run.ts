@@ -8,6 +8,7 @@ import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { HEAP_FLAGS } from '../heap-flags.ts';
+import { ECHO } from '../server/echo-method.ts';
 import { LoadProcess, type Measurement } from '../server/load.ts';
 import { grpcMessage, jsonRequest } from '../server/requests.ts';
 import {
@@ -38,7 +39,7 @@ const CONNECTIONS = values.connections.split(',').map(Number);
 const BACKENDS = [7101, 7102];
 const GRPC_BACKENDS = [7111, 7112];
 const REST: Request = { payload: jsonRequest(1, 30).toString('base64'), path: '' };
-const GRPC: Request = { payload: grpcMessage(1, 30).toString('base64'), path: '/bench.Echo/Echo' };
+const GRPC: Request = { payload: grpcMessage(1, 30).toString('base64'), path: ECHO.path };
 const { payload } = REST;
 /** After so many requests V8 has compiled what is hot. */
 const WARM_REQUESTS = 30_000;

@@ -1,20 +1,10 @@
 import { Server, ServerCredentials, type ServerUnaryCall, type sendUnaryData } from '@grpc/grpc-js';
+import { ECHO } from './echo-method.ts';
 
 /** The bar for gRPC: a grpc-js server that answers with the bytes it got. `echo-grpc.ts PORT`. */
-const same = (bytes: Buffer): Buffer => bytes;
 const server = new Server();
 server.addService(
-  {
-    Echo: {
-      path: '/bench.Echo/Echo',
-      requestStream: false,
-      responseStream: false,
-      requestSerialize: same,
-      requestDeserialize: same,
-      responseSerialize: same,
-      responseDeserialize: same,
-    },
-  },
+  { Echo: ECHO },
   {
     Echo: (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => callback(null, call.request),
   },

@@ -6,6 +6,7 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { startPythonServer } from '../python/server.ts';
+import { ECHO } from './echo-method.ts';
 import { LoadProcess, type Measurement, pinned, SERVER_CORE } from './load.ts';
 import type { LoadJob } from './load-job.ts';
 import { binaryRequest, grpcMessage, jsonRequest } from './requests.ts';
@@ -168,7 +169,7 @@ async function grpc(load: LoadProcess): Promise<void> {
       load,
       port: 7211,
       payload,
-      path: '/bench.Echo/Echo',
+      path: ECHO.path,
     },
     {
       name: 'fairlead',

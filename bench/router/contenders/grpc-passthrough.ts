@@ -6,28 +6,18 @@ import {
   type ServerUnaryCall,
   type sendUnaryData,
 } from '@grpc/grpc-js';
+import { ECHO } from '../../server/echo-method.ts';
 
 /** The bar for gRPC: grpc-js in front, grpc-js behind, bytes unread. `grpc-passthrough.ts PORT BACKEND BACKEND`, 90 to 10. */
 const [port = 0, ...backends] = process.argv.slice(2).map(Number);
-const PATH = '/bench.Echo/Echo';
-const same = (bytes: Buffer): Buffer => bytes;
 const clients = backends.map((backend) => new Client(`127.0.0.1:${backend}`, credentials.createInsecure()));
 const server = new Server();
-const method = {
-  path: PATH,
-  requestStream: false,
-  responseStream: false,
-  requestSerialize: same,
-  requestDeserialize: same,
-  responseSerialize: same,
-  responseDeserialize: same,
-};
 server.addService(
-  { Echo: method },
+  { Echo: ECHO },
   {
     Echo: (call: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>) => {
       const client = clients[Math.random() < 0.9 ? 0 : 1];
-      client?.makeUnaryRequest(PATH, same, same, call.request, callback);
+      client?.makeUnaryRequest(ECHO.path, ECHO.requestSerialize, ECHO.responseDeserialize, call.request, callback);
     },
   },
 );

@@ -4,21 +4,10 @@ import { judge } from './judge.ts';
 import { compilePolicy, type Traffic } from './policy.ts';
 import { beginAnalysis, observeQuery } from './state.ts';
 import { observed } from './testing/observed.ts';
+import { analysis, metric } from './testing/spec.ts';
 
 /** What is asked of traffic that cannot show it: a canary that is alone, above all, as on a cluster without room for both. */
 
-const metric = (fields: Partial<AnalysisMetric>): AnalysisMetric => ({
-  name: 'm',
-  consecutiveErrorLimit: 4,
-  dryRun: false,
-  ...fields,
-});
-const analysis = (...metrics: AnalysisMetric[]): Analysis => ({
-  metrics,
-  minRequests: 500,
-  interval: '10s',
-  deadline: '2h',
-});
 const { metrics: _none, ...defaults } = analysis();
 const judgedBy = (given: Analysis, analyse: readonly string[], traffic: Traffic = 'Whole') =>
   compilePolicy(given, { traffic, analyse, analysedSteps: 1 });

@@ -1,20 +1,9 @@
 import { describe, expect, test } from 'vitest';
-import type { Analysis, AnalysisMetric } from '../../api/v1alpha1/analysis.ts';
+import type { AnalysisMetric } from '../../api/v1alpha1/analysis.ts';
 import { InvalidMetric } from './invalid-metric.ts';
 import { compilePolicy, FALSE_ALARM_OF_ROLLOUT, type Measure, type Traffic } from './policy.ts';
+import { analysis, metric } from './testing/spec.ts';
 
-const metric = (fields: Partial<AnalysisMetric>): AnalysisMetric => ({
-  name: 'm',
-  consecutiveErrorLimit: 4,
-  dryRun: false,
-  ...fields,
-});
-const analysis = (...metrics: AnalysisMetric[]): Analysis => ({
-  metrics,
-  minRequests: 500,
-  interval: '10s',
-  deadline: '2h',
-});
 const step = { traffic: 'Split', analysedSteps: 1 } as const;
 
 describe('a metric says what is measured, in shares and seconds', () => {

@@ -5,7 +5,7 @@
  * second resume of one step, say) a count goes behind it, `resume@churn-9c1d#3.2`.
  */
 import type { Progress } from './progress.ts';
-import { currentStep, isByStep, type Situation } from './situation.ts';
+import { currentStep, hasAllTraffic, isByStep, type Situation } from './situation.ts';
 import type { RolloutEvent } from './types.ts';
 
 export const ACTION_VERBS = ['promote', 'promote-full', 'pause', 'resume', 'abort', 'retry', 'undo'] as const;
@@ -135,7 +135,12 @@ function promote(situation: Situation, step: number): Meaning {
   const { progress, snapshot } = situation;
   const { pause: _pause, ...rest } = progress;
   if (progress.stage === 'Keeping') {
-    return { progress: { ...rest, stage: 'Done' }, did: 'the revision before is not kept any longer' };
+    const { keptSinceMs: _kept, ...released } = rest;
+    const isOver = hasAllTraffic(situation, progress.target);
+    return {
+      progress: isOver ? { ...rest, stage: 'Done' } : released,
+      did: 'the revision before is not kept any longer',
+    };
   }
   if (currentStep(situation) === undefined) return { refused: nothingGoesOn(progress) };
   const { steps } = snapshot.rollout;

@@ -6,7 +6,7 @@ import { enterKeeping, enterReturning, enterStep } from './action.ts';
 import { isStepped, stepName } from './compile.ts';
 import { durationText } from './duration-text.ts';
 import type { Progress } from './progress.ts';
-import { currentStep, goalOf, readyPods, revisionIn, type Situation, weightOf } from './situation.ts';
+import { currentStep, goalOf, hasAllTraffic, readyPods, revisionIn, type Situation, weightOf } from './situation.ts';
 import { stepPods } from './step-pods.ts';
 import type { Failure, RolloutEvent, RolloutSnapshot, Step, Verdict } from './types.ts';
 
@@ -170,14 +170,12 @@ export function deadlineMsOf({ snapshot, progress }: Pick<Situation, 'snapshot' 
 export function isGathered(situation: Situation): boolean {
   const { snapshot, progress } = situation;
   const goal = goalOf(progress);
-  const { route } = snapshot;
-  const hasAll = route === undefined || (route.isAcknowledged && (route.weights.get(goal) ?? 0) === 100);
   const isAlone = snapshot.revisions.every(
     ({ name, replicas, ready }) => name === goal || (replicas === 0 && ready === 0),
   );
   const own = revisionIn(snapshot, goal);
   const least = leastPodsOf(situation);
-  return hasAll && isAlone && own.replicas > 0 === least > 0 && readyPods(own) >= least;
+  return hasAllTraffic(situation, goal) && isAlone && own.replicas > 0 === least > 0 && readyPods(own) >= least;
 }
 
 /** Ready pods with which a rollout is complete: an autoscaler may add more, and that is not waited for. */
@@ -203,8 +201,9 @@ function keep(situation: Situation): Advance {
     return takenBack(progress, target.lastingFailure, snapshot.nowMs);
   }
   const { keepPreviousMs, strategy } = snapshot.rollout;
-  const endsMs = (progress.keptSinceMs ?? snapshot.nowMs) + (isStepped(strategy) ? keepPreviousMs : 0);
-  const isWhole = snapshot.route?.isAcknowledged !== false && readyPods(target) >= leastPodsOf(situation);
+  const { keptSinceMs } = progress;
+  const endsMs = keptSinceMs === undefined ? 0 : keptSinceMs + (isStepped(strategy) ? keepPreviousMs : 0);
+  const isWhole = hasAllTraffic(situation, progress.target) && readyPods(target) >= leastPodsOf(situation);
   if (isHeldUp || !isWhole || snapshot.nowMs < endsMs) return stay(progress);
   const event = normal('RolloutComplete', `revision ${progress.target} has all of the traffic`);
   return { progress: { ...progress, stage: 'Done' }, events: [event] };

@@ -36,7 +36,7 @@ export const Progress = Type.Object(
     deadlineSinceMs: Type.Optional(ms),
     /** Since when pods that have room are not ready. */
     unreadySinceMs: Type.Optional(ms),
-    /** When the target had all of the traffic. */
+    /** Since when `from` is kept; absent while Keeping: only until the target has all of the traffic. */
     keptSinceMs: Type.Optional(ms),
     /** Replicas that were there when it began, where an autoscaler chooses them. */
     frozen: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),

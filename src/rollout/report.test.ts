@@ -105,6 +105,22 @@ describe('what is told of a rollout', () => {
       message: 'revision b has all of the traffic; a keeps its pods for 10m',
     });
   });
+
+  test('is not that it is complete while routers send to the one before, also where a person ended the last step', () => {
+    const cluster = held();
+    for (const action of ['promote-full@b#1', 'promote@b#3', 'promote@b#0']) {
+      cluster.action = action;
+      cluster.reconcile();
+      cluster.pass();
+    }
+    expect(told(cluster)).toMatchObject({
+      outcome: 'Progressing',
+      message: expect.stringMatching(/^all of the traffic moves to revision b: \d of 4 pods of revision b ready/),
+    });
+    run(cluster, { until: () => told(cluster).outcome === 'Complete' });
+    expect(cluster.routes.map(({ weights }) => weights.get('b'))).toEqual([100]);
+    run(cluster, { until: () => cluster.progress?.stage === 'Done' });
+  });
 });
 
 describe('the next look', () => {

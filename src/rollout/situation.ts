@@ -80,6 +80,11 @@ export function weightOf({ weights }: Situation, revision: string): number {
   return weights.get(revision) ?? 0;
 }
 
+/** Whether requests go to that revision alone: every router that runs says so, or nothing splits them. */
+export function hasAllTraffic({ snapshot: { route } }: Pick<Situation, 'snapshot'>, revision: string): boolean {
+  return route === undefined || (route.isAcknowledged && route.weights.get(revision) === 100);
+}
+
 /** Where no route has been written yet, endpoints were the split. */
 function currentWeights(snapshot: RolloutSnapshot, progress: Progress): ReadonlyMap<string, number> {
   const { route, revisions } = snapshot;

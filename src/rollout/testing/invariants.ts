@@ -59,10 +59,14 @@ function historyOf(log: readonly Written[]): string {
 }
 
 export function brokenInvariant(cluster: ModelCluster, { decision, snapshot }: Written): string | undefined {
-  const { route, replicas, progress } = decision;
+  const { route, replicas, progress, report } = decision;
   if (route === undefined) return undefined;
   const total = [...route.weights.values()].reduce((sum, weight) => sum + weight, 0);
   if (total !== 100) return `weights add up to ${total}`;
+  const elsewhere = cluster.routes.find(({ weights }) => (weights.get(progress.target) ?? 0) < 100);
+  if (report.outcome === 'Complete' && elsewhere !== undefined) {
+    return `complete while routers may send ${100 - (elsewhere.weights.get(progress.target) ?? 0)}% elsewhere`;
+  }
   // What an autoscaler had chosen when the rollout began is what it goes by.
   const wanted = snapshot.scale.kind === 'Fixed' ? cluster.replicas : (progress.frozen ?? cluster.replicas);
   const floor = floorOf(snapshot.rollout, wanted);

@@ -135,16 +135,15 @@ function promote(situation: Situation, step: number): Meaning {
   const { progress, snapshot } = situation;
   const { pause: _pause, ...rest } = progress;
   if (progress.stage === 'Keeping') {
-    const { keptSinceMs: _kept, ...released } = rest;
     const isOver = hasAllTraffic(situation, progress.target);
     return {
-      progress: isOver ? { ...rest, stage: 'Done' } : released,
+      progress: isOver ? { ...rest, stage: 'Done' } : { ...rest, isReleased: true },
       did: 'the revision before is not kept any longer',
     };
   }
   if (currentStep(situation) === undefined) return { refused: nothingGoesOn(progress) };
   const { steps } = snapshot.rollout;
-  if (step >= steps.length) return { progress: enterKeeping(rest, snapshot.nowMs), did: 'the last step is over' };
+  if (step >= steps.length) return { progress: enterKeeping(rest), did: 'the last step is over' };
   return { progress: enterStep(rest, step), did: `goes on to step ${step + 1} of ${steps.length}` };
 }
 
@@ -166,8 +165,8 @@ export function enterStep(progress: Progress, step: number): Progress {
   return { ...rest, step };
 }
 
-export function enterKeeping(progress: Progress, nowMs: number): Progress {
-  return { ...enterStep(progress, progress.step), stage: 'Keeping', keptSinceMs: nowMs };
+export function enterKeeping(progress: Progress): Progress {
+  return { ...enterStep(progress, progress.step), stage: 'Keeping' };
 }
 
 export function enterReturning(
@@ -175,7 +174,7 @@ export function enterReturning(
   failure: { readonly reason: string; readonly message: string; readonly isHardLimit?: boolean },
   nowMs: number,
 ): Progress {
-  const { pause: _pause, keptSinceMs: _kept, ...rest } = enterStep(progress, progress.step);
+  const { pause: _pause, keptSinceMs: _kept, isReleased: _released, ...rest } = enterStep(progress, progress.step);
   const { reason, message, isHardLimit } = failure;
   return {
     ...rest,

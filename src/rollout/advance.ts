@@ -68,7 +68,7 @@ function next(progress: Progress, snapshot: RolloutSnapshot): Advance {
   const following = steps[index];
   if (following === undefined) {
     return {
-      progress: enterKeeping(progress, snapshot.nowMs),
+      progress: enterKeeping(progress),
       events: [normal('Promoted', `revision ${progress.target} has all of the traffic`)],
     };
   }
@@ -201,10 +201,13 @@ function keep(situation: Situation): Advance {
     return takenBack(progress, target.lastingFailure, snapshot.nowMs);
   }
   const { keepPreviousMs, strategy } = snapshot.rollout;
-  const { keptSinceMs } = progress;
-  const endsMs = keptSinceMs === undefined ? 0 : keptSinceMs + (isStepped(strategy) ? keepPreviousMs : 0);
-  const isWhole = hasAllTraffic(situation, progress.target) && readyPods(target) >= leastPodsOf(situation);
-  if (isHeldUp || !isWhole || snapshot.nowMs < endsMs) return stay(progress);
+  const hasAll = hasAllTraffic(situation, progress.target);
+  const keptSinceMs = progress.keptSinceMs ?? (hasAll ? snapshot.nowMs : undefined);
+  const kept: Progress = { ...progress, ...(keptSinceMs !== undefined && { keptSinceMs }) };
+  const isKept = isStepped(strategy) && progress.isReleased !== true;
+  const endsMs = (keptSinceMs ?? snapshot.nowMs) + (isKept ? keepPreviousMs : 0);
+  const isWhole = hasAll && readyPods(target) >= leastPodsOf(situation);
+  if (isHeldUp || !isWhole || snapshot.nowMs < endsMs) return stay(kept);
   const event = normal('RolloutComplete', `revision ${progress.target} has all of the traffic`);
-  return { progress: { ...progress, stage: 'Done' }, events: [event] };
+  return { progress: { ...kept, stage: 'Done' }, events: [event] };
 }

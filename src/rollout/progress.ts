@@ -21,8 +21,8 @@ export const Progress = Type.Object(
     /** The revision that had the traffic before; absent where there was none. */
     from: Type.Optional(revision),
     /**
-     * Stepping: towards the target, a step at a time. Keeping: the target has all of the traffic, `from` keeps its pods for
-     * a while. Done. Returning: back to `from`. Returned: it has all of the traffic, and the target is not tried again.
+     * Stepping: towards the target, a step at a time. Keeping: the target is given all of the traffic, `from` keeps its
+     * pods for a while. Done. Returning: back to `from`. Returned: it has all of the traffic, and the target is not tried again.
      */
     stage: Type.Enum(['Stepping', 'Keeping', 'Done', 'Returning', 'Returned']),
     startedAtMs: ms,
@@ -36,8 +36,10 @@ export const Progress = Type.Object(
     deadlineSinceMs: Type.Optional(ms),
     /** Since when pods that have room are not ready. */
     unreadySinceMs: Type.Optional(ms),
-    /** Since when `from` is kept; absent while Keeping: only until the target has all of the traffic. */
+    /** When every router had applied that the target has all of the traffic; the rollout is complete, and what is kept counts, from here. */
     keptSinceMs: Type.Optional(ms),
+    /** A person said that `from` is kept no longer than until then. */
+    isReleased: Type.Optional(Type.Boolean()),
     /** Replicas that were there when it began, where an autoscaler chooses them. */
     frozen: Type.Optional(Type.Integer({ minimum: 0, maximum: 100_000 })),
     /** Old pods have given way for want of room: a cluster autoscaler is not waited for again. */

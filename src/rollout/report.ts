@@ -4,7 +4,7 @@ import { currentVerdict, isReached, leastPodsOf } from './advance.ts';
 import { stepName } from './compile.ts';
 import { durationText } from './duration-text.ts';
 import type { Pods } from './pods.ts';
-import { currentStep, goalOf, hasAllTraffic, readyPods, revisionIn, type Situation } from './situation.ts';
+import { currentStep, goalOf, readyPods, revisionIn, type Situation } from './situation.ts';
 import { stepPods } from './step-pods.ts';
 import type { Failure, RolloutReport, Step } from './types.ts';
 
@@ -33,13 +33,12 @@ export function reportOf(situation: Situation, pods: Pods): RolloutReport {
   };
 }
 
-function outcomeOf(situation: Situation): RolloutReport['outcome'] {
-  const { progress, snapshot } = situation;
+function outcomeOf({ progress, snapshot }: Situation): RolloutReport['outcome'] {
   if (progress.stage === 'Returned') return 'RolledBack';
   if (progress.pause !== undefined) return 'Paused';
   if (progress.stage === 'Keeping') {
     const serves = readyPods(revisionIn(snapshot, progress.target)) > 0;
-    return serves && hasAllTraffic(situation, progress.target) ? 'Complete' : 'Progressing';
+    return serves && progress.keptSinceMs !== undefined ? 'Complete' : 'Progressing';
   }
   return progress.stage === 'Done' ? 'Complete' : 'Progressing';
 }
@@ -65,12 +64,13 @@ function messageOf(situation: Situation, pods: Pods, step: Step | undefined): st
     case 'Stepping':
       return step === undefined ? `${gathered(situation)}${room}` : stepping(situation, step, room);
     case 'Keeping': {
-      const { target, from, keptSinceMs } = progress;
-      const kept = keptSinceMs === undefined ? '' : durationText(snapshot.rollout.keepPreviousMs);
+      const { target, from, keptSinceMs, isReleased } = progress;
+      const kept = isReleased === true ? '' : durationText(snapshot.rollout.keepPreviousMs);
       const why = progress.pause === undefined ? '' : `paused: ${progress.pause.message}; `;
-      const has = hasAllTraffic(situation, target)
-        ? `revision ${target} has all of the traffic`
-        : `all of the traffic moves to revision ${target}: ${gathered(situation)}`;
+      const has =
+        keptSinceMs === undefined
+          ? `all of the traffic moves to revision ${target}: ${gathered(situation)}`
+          : `revision ${target} has all of the traffic`;
       return `${why}${has}; ${from} keeps its pods for ${kept || 'no time'}${room}`;
     }
     case 'Done':

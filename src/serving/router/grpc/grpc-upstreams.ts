@@ -83,6 +83,8 @@ class PodConnection implements Upstream {
     this.session.once('connect', (session, socket) => {
       cancelTimeout();
       this.wasConnected = true;
+      // Its pod may have been removed while it was being made: Node tells of the connection all the same.
+      if (session.destroyed) return;
       session.setLocalWindowSize(SESSION_WINDOW_BYTES);
       socket.setNoDelay(true).setKeepAlive(true, TCP_KEEP_ALIVE_AFTER_MS);
     });

@@ -78,9 +78,9 @@ export class RoutePlan implements RequestRouter {
         : undefined;
   }
 
-  choose(fields: RequestFields): Choice | Unroutable {
+  choose(fields: RequestFields, lost?: Target): Choice | Unroutable {
     if (this.#route.ensemble !== undefined) return this.#chooseEnsemble(this.#route.ensemble, fields);
-    const target = this.target(fields) ?? (this.#route.fallback === undefined ? undefined : this.#first);
+    const target = this.target(fields, lost) ?? (this.#route.fallback === undefined ? undefined : this.#first);
     const choice = target && this.#choices.get(target);
     if (choice === undefined) return { reason: this.#whyNot() };
     const mirror = this.#mirrorOf(choice.target);
@@ -89,8 +89,8 @@ export class RoutePlan implements RequestRouter {
   }
 
   /** The revision that answers, as matches, units and weights say; undefined when none of them has an endpoint. */
-  target(fields: RequestFields): Target | undefined {
-    return this.#split.choose(fields)?.target;
+  target(fields: RequestFields, lost?: Target): Target | undefined {
+    return this.#split.choose(fields, lost?.revision)?.target;
   }
 
   #choice(target: Target, elsewhere: readonly Target[]): Choice {

@@ -65,8 +65,8 @@ class SwitchedRouter implements RequestRouter {
     this.plan = plan;
   }
 
-  choose(fields: RequestFields): Choice | Unroutable {
-    const choice = this.plan.choose(fields);
+  choose(fields: RequestFields, lost?: Target): Choice | Unroutable {
+    const choice = this.plan.choose(fields, lost);
     if ('reason' in choice) this.unroutable++;
     return choice;
   }
@@ -261,16 +261,16 @@ export class RouteTable {
     // From here to the end nothing waits: requests meet the whole of the old route or the whole of the new one.
     room.max = route.limits.maxQueue;
     this.#applied.set(name, { text, route, room, targets, plans, ports });
+    for (const protocol of PROTOCOLS) {
+      const port = ports[protocol];
+      if (port !== undefined) port.router.plan = plans[protocol];
+    }
     for (const backend of route.backends) {
       const pool = targets.get(backend.revision)?.pool;
       if (pool === undefined) continue;
       pool.configure({ maxInFlight: route.limits.maxInFlight, room });
       this.#fill(pool, backend);
       if (before?.targets.has(backend.revision) !== true) this.#options.onPool(pool);
-    }
-    for (const protocol of PROTOCOLS) {
-      const port = ports[protocol];
-      if (port !== undefined) port.router.plan = plans[protocol];
     }
     for (const [revision, { pool }] of before?.targets ?? []) if (!targets.has(revision)) pool.update([]);
     this.#options.counters.retain(name, [...targets.keys()]);

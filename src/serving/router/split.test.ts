@@ -17,8 +17,8 @@ function splitOf(route: SplitRoute, options: { away?: readonly string[]; random?
     random: options.random ?? Math.random,
     onPassedOver: (revision) => passedOver.push(revision),
   });
-  const choose = (headers: Readonly<Record<string, string>> = {}) =>
-    split.choose({ get: (name) => headers[name] })?.revision;
+  const choose = (headers: Readonly<Record<string, string>> = {}, lost?: string) =>
+    split.choose({ get: (name) => headers[name] }, lost)?.revision;
   return { choose, passedOver };
 }
 
@@ -74,6 +74,28 @@ describe('weights', () => {
       ['c', 750],
     ]);
     expect(passedOver).toEqual(Array.from({ length: 400 }, () => 'a'));
+  });
+
+  test('what a revision had been given before it lost its endpoints goes to the others by their weights, and is counted', () => {
+    const draws = Array.from({ length: 1_000 }, (_, index) => index / 1_000);
+    const { choose, passedOver } = splitOf(
+      { backends: [backend('a', 40), backend('b', 15), backend('c', 45)] },
+      { away: ['a'], random: () => draws.shift() ?? 0 },
+    );
+    const chosen = Array.from({ length: 1_000 }, () => choose({}, 'a'));
+    expect(chosen.filter((revision) => revision === 'b')).toHaveLength(250);
+    expect(passedOver).toHaveLength(1_000);
+  });
+
+  test('what a header had sent to a revision that lost its endpoints is drawn for, and counted once', () => {
+    const { choose, passedOver } = splitOf(
+      {
+        backends: [backend('a', 50), backend('b', 50)],
+        match: [{ name: 'x-tester', value: 'yes', revision: 'a' }],
+      },
+      { away: ['a'], random: () => 0.7 },
+    );
+    expect([choose({ 'x-tester': 'yes' }, 'a'), passedOver]).toEqual(['b', ['a']]);
   });
 
   test('nothing is chosen while none that has a weight has an endpoint', () => {

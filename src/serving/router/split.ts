@@ -72,21 +72,32 @@ export class Split<C extends Candidate> {
     };
   }
 
-  /** The revision that answers; undefined when none that may answer has an endpoint. */
-  choose(fields: RequestFields): C | undefined {
+  /**
+   * The revision that answers; undefined when none that may answer has an endpoint. With `lost`, for a request that had
+   * been given to that revision and is chosen for again: where chance decided, it is drawn again.
+   */
+  choose(fields: RequestFields, lost?: string): C | undefined {
+    let drawn = lost;
     for (const match of this.#matches) {
       if (fields.get(match.header) !== match.value) continue;
       if (match.candidate.isReady) return match.candidate;
       this.#options.onPassedOver(match.candidate.revision);
+      if (match.candidate.revision === drawn) drawn = undefined;
     }
-    return this.#byWeight(this.#point(fields));
+    return this.#byWeight(this.#point(fields, drawn));
   }
 
-  /** A number in [0, BUCKETS). */
-  #point(fields: RequestFields): number {
+  /** A number in [0, BUCKETS); where chance decides, within the share of the revision that it had `drawn` before. */
+  #point(fields: RequestFields, drawn: string | undefined): number {
     const unit = this.#sticky?.unitOf(fields);
-    if (this.#sticky === undefined || unit === undefined) return this.#options.random() * BUCKETS;
-    return this.#sticky.hash.bucket(unit);
+    if (this.#sticky !== undefined && unit !== undefined) return this.#sticky.hash.bucket(unit);
+    const place = this.#options.random();
+    const share = drawn === undefined ? undefined : this.#shareOf(drawn);
+    return share === undefined ? place * BUCKETS : share.first + place * share.count;
+  }
+
+  #shareOf(revision: string): Share<C> | undefined {
+    return this.#shares.find(({ candidate, count }) => candidate.revision === revision && count > 0);
   }
 
   #byWeight(point: number): C | undefined {

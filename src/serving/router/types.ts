@@ -37,6 +37,8 @@ export interface Endpoint extends EndpointAddress {
 export interface EndpointWaiter {
   /** It is yours now: called once, and not after `leave`. */
   granted(endpoint: Endpoint): void;
+  /** The pool has lost its last endpoint, and you wait no more: called instead of `granted`. */
+  stranded(): void;
 }
 
 /** Requests that may wait for endpoints: one for all pools of a route. */
@@ -104,7 +106,7 @@ export interface EnsembleChoice {
 export interface Choice {
   /** Answers, and is counted. Of an ensemble: its first member. */
   readonly target: Target;
-  /** Where requests that reached no model go when the target has no endpoint left: other revisions with weight, heaviest first. */
+  /** Where requests go that the target failed before they reached a model: other revisions with weight, heaviest first. */
   readonly elsewhere: readonly Target[];
   readonly maxBodyBytes: number;
   readonly timeoutMs: number;
@@ -119,7 +121,11 @@ export interface Unroutable {
   readonly reason: string;
 }
 
-/** Decides for the requests of one port. Called once a request, when its head is whole; must be fast and not throw. */
+/** Decides for the requests of one port; must be fast and not throw. */
 export interface RequestRouter {
-  choose(fields: RequestFields): Choice | Unroutable;
+  /**
+   * Called once a request, when its head is whole; and again where the target of that choice has `lost` its last endpoint
+   * before the request got one: what chance had drawn stays drawn, so that the request counts as passed over there.
+   */
+  choose(fields: RequestFields, lost?: Target): Choice | Unroutable;
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { FakeClock } from '../../testing/fake-clock.ts';
-import type { Endpoint, EndpointAddress } from '../types.ts';
+import type { Endpoint, EndpointAddress, EndpointWaiter } from '../types.ts';
 import { EndpointPool } from './endpoint-pool.ts';
 
 const pods = (...names: readonly string[]): EndpointAddress[] =>
@@ -28,6 +28,11 @@ function startPool(names: readonly string[], { maxInFlight = 100, maxWaiting = 1
   };
   return { clock, room, pool, take, fail };
 }
+
+const waiter = (granted: (endpoint: Endpoint) => void, stranded = () => undefined): EndpointWaiter => ({
+  granted,
+  stranded,
+});
 
 /** Takes endpoints until the one at `address`, which is last, comes. */
 function takeUntil(pool: EndpointPool, address: string): Endpoint[] {
@@ -99,8 +104,8 @@ describe('waiting', () => {
     const { pool, take, room } = startPool(['a'], { maxInFlight: 1, maxWaiting: 2 });
     const a = take();
     const served: string[] = [];
-    const waiter = (name: string) => ({ granted: () => served.push(name) });
-    const [first, second, third] = [waiter('first'), waiter('second'), waiter('third')];
+    const [first, second, third] = ['first', 'second', 'third'].map((name) => waiter(() => served.push(name)));
+    if (first === undefined || second === undefined || third === undefined) throw new Error('unreachable');
     expect([pool.wait(first), pool.wait(second), pool.wait(third)]).toEqual([true, true, false]);
     pool.release(a, 'ok');
     expect(served).toEqual(['first']);
@@ -111,7 +116,7 @@ describe('waiting', () => {
     const { pool, take, room } = startPool(['a'], { maxInFlight: 1 });
     const a = take();
     const served: string[] = [];
-    const [first, second] = ['first', 'second'].map((name) => ({ granted: () => served.push(name) }));
+    const [first, second] = ['first', 'second'].map((name) => waiter(() => served.push(name)));
     if (first === undefined || second === undefined) throw new Error('unreachable');
     pool.wait(first);
     pool.wait(second);
@@ -124,17 +129,43 @@ describe('waiting', () => {
   it('endpoints that come, and limits that grow, serve who waits', () => {
     const { pool, room } = startPool([], { maxInFlight: 1 });
     const served: string[] = [];
-    pool.wait({ granted: ({ address }) => served.push(address) });
-    pool.wait({ granted: ({ address }) => served.push(address) });
+    pool.wait(waiter(({ address }) => served.push(address)));
+    pool.wait(waiter(({ address }) => served.push(address)));
     pool.update(pods('a'));
     expect(served).toEqual(['a']);
     pool.configure({ maxInFlight: 2, room });
     expect(served).toEqual(['a', 'a']);
   });
 
+  it('who waits when the last endpoint goes is told so once, and waits no more', () => {
+    const { pool, take, room } = startPool(['a', 'b'], { maxInFlight: 1 });
+    const taken = [take(), take()];
+    const told: string[] = [];
+    const second = waiter(
+      () => told.push('granted'),
+      () => void told.push('second'),
+    );
+    pool.wait(
+      waiter(
+        () => told.push('granted'),
+        () => {
+          told.push('first');
+          pool.leave(second);
+        },
+      ),
+    );
+    pool.wait(second);
+    pool.update(pods('b'));
+    expect(told).toEqual([]);
+    pool.update([]);
+    for (const endpoint of taken) pool.release(endpoint, 'ok');
+    pool.update(pods('c'));
+    expect({ told, waiting: pool.waiting, room: room.waiting }).toEqual({ told: ['first'], waiting: 0, room: 0 });
+  });
+
   it('moves to the room of a new route', () => {
     const { pool, room } = startPool([], { maxInFlight: 1 });
-    pool.wait({ granted: () => undefined });
+    pool.wait(waiter(() => undefined));
     const next = { waiting: 3, max: 5 };
     pool.configure({ maxInFlight: 1, room: next });
     expect([room.waiting, next.waiting]).toEqual([0, 4]);

@@ -108,7 +108,8 @@ export class EndpointPool implements EndpointPoolLike {
     for (const [key, endpoint] of after) {
       if (!before.has(key)) for (const listener of this.#listeners) listener.added(endpoint);
     }
-    this.#serveWaiters();
+    if (after.size > 0) this.#serveWaiters();
+    else this.#strandWaiters();
   }
 
   configure({ maxInFlight, room }: { readonly maxInFlight: number; readonly room: WaitingRoom }): void {
@@ -184,6 +185,15 @@ export class EndpointPool implements EndpointPoolLike {
       if (endpoint === undefined) return;
       this.leave(waiter);
       waiter.granted(endpoint);
+    }
+  }
+
+  #strandWaiters(): void {
+    for (const waiter of [...this.#waiters]) {
+      // One that was told before may have made this one leave.
+      if (!this.#waiters.has(waiter)) continue;
+      this.leave(waiter);
+      waiter.stranded();
     }
   }
 

@@ -170,9 +170,30 @@ describe('fallback', () => {
     expect(await net.raw(port, post('hello'))).toContain('"data":[7]');
   });
 
+  it('a revision that has no pod, at once', async () => {
+    const other = await startPod(() => y(7));
+    const [target, fallback] = [targetOf([]), targetOf([other.port])];
+    const { port } = await start(choiceOf(target, { fallback: { target: fallback } }));
+    expect(await net.raw(port, post('hello'))).toContain('"data":[7]');
+    expect(target.outcomes).toEqual(['error']);
+  });
+
+  it('a revision whose last pod vanishes while the request waits, and a fallback that has none either', async () => {
+    const other = await startPod(() => y(7));
+    const [target, fallback] = [targetOf([await freePort()], { maxInFlight: 0 }), targetOf([other.port])];
+    const { port } = await start(choiceOf(target, { fallback: { target: fallback } }));
+    const answer = net.raw(port, post('hello'));
+    await expect.poll(() => target.pool.waiting).toBe(1);
+    target.pool.update([]);
+    expect(await answer).toContain('"data":[7]');
+    fallback.pool.update([]);
+    expect(await net.raw(port, post('hello'))).toMatch(/^HTTP\/1.1 503 [\s\S]*has no ready pod/);
+  });
+
   it('a revision for which too many wait', async () => {
     const other = await startPod(() => y(7));
-    const [target, fallback] = [targetOf([], { room: { waiting: 0, max: 0 } }), targetOf([other.port])];
+    const busy = { maxInFlight: 0, room: { waiting: 0, max: 0 } };
+    const [target, fallback] = [targetOf([await freePort()], busy), targetOf([other.port])];
     const { port } = await start(choiceOf(target, { fallback: { target: fallback } }));
     expect(await net.raw(port, post('hello'))).toContain('"data":[7]');
     expect(other.bodies).toEqual(['hello']);
@@ -253,6 +274,18 @@ describe('ensemble', () => {
     const { port } = await start(choiceOf(first, { ensemble: { members, combine: 'Average' } }));
     expect(await net.raw(port, post('hello'))).toMatch(/^HTTP\/1.1 502 [\s\S]*m-9 of the ensemble: no connection/);
     expect(first.outcomes).toEqual(['cancelled']);
+    expect(first.pool.inFlight).toBe(0);
+  });
+
+  it('a member that loses its last pod while the request waits for it is named at once', async () => {
+    const slow = await startPod(() => undefined);
+    const [first, second] = [targetOf([slow.port]), targetOf([await freePort()], { revision: 'm-9', maxInFlight: 0 })];
+    const members = [first, second].map((target) => ({ target, weight: 1 }));
+    const { port } = await start(choiceOf(first, { ensemble: { members, combine: 'Average' } }));
+    const answer = net.raw(port, post('hello'));
+    await expect.poll(() => second.pool.waiting).toBe(1);
+    second.pool.update([]);
+    expect(await answer).toMatch(/^HTTP\/1.1 502 [\s\S]*m-9 of the ensemble: revision m-9 has no ready pod/);
     expect(first.pool.inFlight).toBe(0);
   });
 

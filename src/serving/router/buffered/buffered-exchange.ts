@@ -2,7 +2,7 @@ import { Call } from '../http1/call.ts';
 import type { CallOwner, CallRequest, CallSurroundings, Exchange, Hold } from '../http1/exchange.ts';
 import type { HttpError } from '../http1/http-error.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
-import type { Choice, RequestOutcome, Target } from '../types.ts';
+import type { Choice, RequestOutcome, Target, Unroutable } from '../types.ts';
 import { AnswerRecorder } from './answer.ts';
 import { type BufferBudget, CollectedBytes } from './collected-bytes.ts';
 import { MirrorCopy } from './mirror-copy.ts';
@@ -35,6 +35,7 @@ export class BufferedExchange implements Exchange, CallOwner {
   #recorder: AnswerRecorder | undefined;
   #mayCopy: boolean;
   #mayFallBack: boolean;
+  #hasFallenBack = false;
   #cancelPatience: () => void = () => undefined;
   #isStreaming = false;
   #isDone = false;
@@ -150,6 +151,10 @@ export class BufferedExchange implements Exchange, CallOwner {
     this.#owner.drained();
   }
 
+  chooseAgain(lost: Target): Choice | Unroutable | undefined {
+    return this.#hasFallenBack ? undefined : this.#owner.chooseAgain(lost);
+  }
+
   ended(target: Target, outcome: RequestOutcome, seconds: number): void {
     this.#owner.ended(target, outcome, seconds);
   }
@@ -162,6 +167,7 @@ export class BufferedExchange implements Exchange, CallOwner {
   #fallBack(): void {
     this.#cancelPatience();
     this.#mayFallBack = false;
+    this.#hasFallenBack = true;
     const { fallback } = this.#choice;
     if (fallback !== undefined) this.#ask(fallback.target, [], this.#body.bytes, true);
   }

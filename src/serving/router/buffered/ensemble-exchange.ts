@@ -197,6 +197,7 @@ class Member implements CallOwner {
 
   interim(): void {}
   drained(): void {}
+  chooseAgain(): undefined {}
 
   flush(): boolean {
     return true;

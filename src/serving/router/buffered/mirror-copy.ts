@@ -77,6 +77,7 @@ export class MirrorCopy implements CallOwner {
 
   interim(): void {}
   drained(): void {}
+  chooseAgain(): undefined {}
 
   flush(): boolean {
     return true;

@@ -1,6 +1,6 @@
 import type { OutgoingHttpHeaders } from 'node:http2';
 import type { Duplex } from 'node:stream';
-import type { RouterClock } from '../types.ts';
+import type { Choice, RouterClock, Target, Unroutable } from '../types.ts';
 import type { GrpcUpstreams } from './grpc-upstreams.ts';
 
 /** A client's stream, as far as a call uses it. */
@@ -28,6 +28,8 @@ export interface CallSurroundings {
   readonly clock: RouterClock;
   readonly upstreams: GrpcUpstreams;
   readonly listener?: CallListener | undefined;
+  /** Where the call goes whose target has lost its last endpoint; undefined where that target alone may answer. */
+  readonly chooseAgain?: ((lost: Target) => Choice | Unroutable) | undefined;
   /** The call is over, however it ended. */
   readonly onEnd: () => void;
 }

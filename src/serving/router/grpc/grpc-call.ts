@@ -1,5 +1,6 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2';
-import type { Choice, Endpoint, EndpointPoolLike, EndpointResult, EndpointWaiter, Target } from '../types.ts';
+import { type Place, Placement } from '../balancing/placement.ts';
+import type { Choice, Endpoint, EndpointResult, EndpointWaiter, Target } from '../types.ts';
 import type { CallSurroundings, ClientStream } from './call-surroundings.ts';
 import { GRPC_STATUS, isServerFailure, statusOf, statusTrailers, trailersOnly } from './grpc-status.ts';
 import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
@@ -41,9 +42,8 @@ export class GrpcCall implements EndpointWaiter {
   readonly #deadlineMs: number;
   /** When the answer has to begin. */
   readonly #headLimitMs: number;
-  #target: Target;
+  readonly #placement: Placement;
   #attempt: Attempt | undefined;
-  #waitsIn: EndpointPoolLike | undefined;
   /** The request's bytes so far; undefined once they are too many, or the answer has begun. */
   #replay: Buffer[] | undefined = [];
   #replayBytes = 0;
@@ -64,7 +64,7 @@ export class GrpcCall implements EndpointWaiter {
     this.#headers = passable(headers);
     this.#choice = choice;
     this.#surroundings = surroundings;
-    this.#target = choice.target;
+    this.#placement = new Placement(this, ({ observer }) => observer.ended('error', 0));
     this.#meter = new MessageMeter(choice.maxBodyBytes);
     this.#startedMs = clock.nowMs();
     const timeout = headers['grpc-timeout'];
@@ -75,31 +75,48 @@ export class GrpcCall implements EndpointWaiter {
     this.#cancelTimer = this.#timer(Math.min(this.#headLimitMs, fallbackMs));
     client.on('error', () => undefined);
     client.once('close', () => this.#gone());
-    this.#ask();
+    this.#ask(choice);
+  }
+
+  get #target(): Target {
+    return this.#placement.target ?? this.#choice.target;
   }
 
   granted(endpoint: Endpoint): void {
-    this.#waitsIn = undefined;
+    this.#placement.leave();
     this.#send(endpoint);
   }
 
-  #ask(): void {
-    const { pool } = this.#target;
-    const endpoint = pool.take() ?? (pool.size === 0 ? this.#takeElsewhere() : undefined);
-    if (endpoint !== undefined) this.#send(endpoint);
-    else if (pool.size === 0) this.#fail(GRPC_STATUS.unavailable, `revision ${this.#target.revision} has no ready pod`);
-    else if (pool.wait(this)) this.#waitsIn = pool;
-    else this.#fail(GRPC_STATUS.resourceExhausted, `too many requests wait for ${this.#target.revision}`);
+  stranded(): void {
+    this.#placement.leave();
+    this.#chooseAgain();
   }
 
-  #takeElsewhere(): Endpoint | undefined {
-    for (const target of this.#hasFallenBack ? [] : this.#choice.elsewhere) {
-      const endpoint = target === this.#target ? undefined : target.pool.take();
-      if (endpoint === undefined) continue;
-      this.#target = target;
-      return endpoint;
+  /** Asks a target's pod, now or as soon as one has room. */
+  #ask(choice: Pick<Choice, 'target' | 'elsewhere'>): void {
+    if (this.#go(this.#placement.at(choice))) return;
+    this.#fail(GRPC_STATUS.resourceExhausted, `too many requests wait for ${choice.target.revision}`);
+  }
+
+  /** False where the place is nowhere. */
+  #go(place: Place): boolean {
+    if (place === 'full') return false;
+    if (place === 'lost') this.#chooseAgain();
+    else if (place !== 'waiting') this.#send(place);
+    return true;
+  }
+
+  /** The target has lost its last pod: asks whom the route names now. */
+  #chooseAgain(): void {
+    const choice = this.#hasFallenBack ? undefined : this.#surroundings.chooseAgain?.(this.#target);
+    if (choice !== undefined && 'reason' in choice && !this.#placement.hasFailed && !this.#canFallBack) {
+      this.#answer(GRPC_STATUS.unavailable, choice.reason);
+      this.#end(undefined);
+    } else if (choice === undefined || 'reason' in choice || choice.target.pool.size === 0) {
+      this.#fail(GRPC_STATUS.unavailable, `revision ${this.#target.revision} has no ready pod`);
+    } else {
+      this.#ask(choice);
     }
-    return undefined;
   }
 
   #send(endpoint: Endpoint): void {
@@ -117,7 +134,7 @@ export class GrpcCall implements EndpointWaiter {
     }
     if (upstream === undefined || stream === undefined) {
       this.#target.pool.release(endpoint, 'unreachable');
-      this.#askAnother(endpoint, 'cannot be asked');
+      this.#askAnother(endpoint, 'cannot be asked', true);
       return;
     }
     const attempt: Attempt = { target: this.#target, endpoint, upstream, stream };
@@ -240,28 +257,22 @@ export class GrpcCall implements EndpointWaiter {
     if (this.#headSeconds !== undefined) {
       this.#fail(GRPC_STATUS.unavailable, `the connection to ${endpoint.address} broke in the middle of the answer`);
     } else if (isUnreachable || isRefused) {
-      this.#askAnother(endpoint, isUnreachable ? 'cannot be reached' : 'refused the call');
+      this.#askAnother(endpoint, isUnreachable ? 'cannot be reached' : 'refused the call', isUnreachable);
     } else {
       this.#fail(GRPC_STATUS.unavailable, `the connection to ${endpoint.address} broke before an answer`);
     }
   }
 
-  #askAnother(endpoint: Endpoint, reason: string): void {
+  #askAnother(endpoint: Endpoint, reason: string, isUnreachable: boolean): void {
     if (++this.#unseen === MAX_UNSEEN || this.#replay === undefined) {
       this.#fail(GRPC_STATUS.unavailable, `${endpoint.address} ${reason}`);
       return;
     }
     this.#client.pause();
-    const before = this.#target;
-    // Where there is nobody else, a bad chance is better than none.
-    const another = before.pool.take(endpoint) ?? this.#takeElsewhere() ?? before.pool.take();
-    if (this.#target !== before) before.observer.ended('error', 0);
-    if (another !== undefined) this.#send(another);
-    else
-      this.#fail(
-        GRPC_STATUS.unavailable,
-        `${endpoint.address} ${reason}, and ${before.revision} has no other pod with room`,
-      );
+    const { revision } = this.#target;
+    const place = this.#placement.again(endpoint, isUnreachable, this.#unseen === MAX_UNSEEN - 1);
+    if (this.#go(place)) return;
+    this.#fail(GRPC_STATUS.unavailable, `${endpoint.address} ${reason}, and ${revision} has no other pod with room`);
   }
 
   get #canFallBack(): boolean {
@@ -272,11 +283,10 @@ export class GrpcCall implements EndpointWaiter {
   #fallBack(): void {
     const { fallback } = this.#choice;
     if (fallback === undefined) return;
-    this.#target.observer.ended('error', 0);
     this.#hasFallenBack = true;
-    this.#target = fallback.target;
     this.#client.pause();
-    this.#ask();
+    this.#placement.failed();
+    this.#ask({ target: fallback.target, elsewhere: [] });
   }
 
   #late(): void {
@@ -328,8 +338,7 @@ export class GrpcCall implements EndpointWaiter {
 
   /** Gives back what the call holds: its pod, or its place in the queue. */
   #leave(result: EndpointResult, code: number): void {
-    this.#waitsIn?.leave(this);
-    this.#waitsIn = undefined;
+    this.#placement.leave();
     const attempt = this.#attempt;
     this.#attempt = undefined;
     if (attempt === undefined) return;
@@ -355,11 +364,12 @@ export class GrpcCall implements EndpointWaiter {
     if (!this.#isRequestWhole) this.#client.close(NGHTTP2_NO_ERROR);
   }
 
-  #end(outcome: 'success' | 'error' | 'cancelled'): void {
+  /** @param outcome of the target; undefined where it had no part in the call */
+  #end(outcome: 'success' | 'error' | 'cancelled' | undefined): void {
     this.#isDone = true;
     this.#replay = undefined;
     this.#cancelTimer();
-    this.#target.observer.ended(outcome, this.#headSeconds ?? 0);
+    if (outcome !== undefined) this.#target.observer.ended(outcome, this.#headSeconds ?? 0);
     this.#surroundings.listener?.over(this.#status);
     this.#surroundings.onEnd();
   }

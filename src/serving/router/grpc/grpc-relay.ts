@@ -109,7 +109,8 @@ export class GrpcRelay {
       stream.respond({ ':status': 415, 'accept-post': 'application/grpc' }, { endStream: true });
       return;
     }
-    const choice = router.choose(new MetadataFields(headers));
+    const fields = new MetadataFields(headers);
+    const choice = router.choose(fields);
     if ('reason' in choice) {
       refuse(stream, GRPC_STATUS.unavailable, choice.reason);
       return;
@@ -123,7 +124,13 @@ export class GrpcRelay {
     // What is asked of the server itself has no answer to compare.
     const listener = isInference && mirror ? new GrpcMirror(this.#mirrors, mirror, choice, headers) : undefined;
     this.#calls++;
-    new GrpcCall(stream, headers, choice, { clock, upstreams, listener, onEnd: () => this.#onCallEnd() });
+    new GrpcCall(stream, headers, choice, {
+      clock,
+      upstreams,
+      listener,
+      chooseAgain: (lost) => router.choose(fields, lost),
+      onEnd: () => this.#onCallEnd(),
+    });
   }
 
   /** Once a connection is old enough, the call that begins on it is its last: only then nothing can be on its way unseen. */

@@ -1,7 +1,16 @@
-import type { Endpoint, EndpointPoolLike, EndpointResult, EndpointWaiter, RequestOutcome, Target } from '../types.ts';
+import { type Place, Placement } from '../balancing/placement.ts';
+import type {
+  Choice,
+  Endpoint,
+  EndpointPoolLike,
+  EndpointResult,
+  EndpointWaiter,
+  RequestOutcome,
+  Target,
+} from '../types.ts';
 import type { CallOwner, CallRequest, CallSurroundings, Exchange, Hold } from './exchange.ts';
 import { HttpError } from './http-error.ts';
-import { tooManyWait } from './refusals.ts';
+import { noPod, tooManyWait } from './refusals.ts';
 import type { ResponseHead } from './response-head.ts';
 import type { AnswerReceiver, UpstreamConnection } from './upstream-connection.ts';
 
@@ -29,7 +38,7 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
   readonly #owner: CallOwner;
   #state: State = 'idle';
   #request: CallRequest | undefined;
-  #target: Target | undefined;
+  readonly #placement = new Placement(this, (target) => this.#count(target, 'error', this.#surroundings.clock.nowMs()));
   #endpoint: Endpoint | undefined;
   /** The pool that the endpoint is of. */
   #pool: EndpointPoolLike | undefined;
@@ -60,7 +69,7 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
   }
 
   get target(): Target | undefined {
-    return this.#target;
+    return this.#placement.target;
   }
 
   get hold(): Hold {
@@ -74,9 +83,8 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
    */
   start(request: CallRequest, bodyStart: number, bodyEnd: number, isComplete: boolean, more?: Buffer): void {
     const { head } = this.#surroundings;
-    if (!head.isOf(request.bytes, request.start)) head.read(request.bytes, request.start, request.bytes.length);
+    this.#readHead(request);
     this.#request = request;
-    this.#target = request.target;
     this.#isChunked = head.bodyBytes < 0;
     this.#isHeadRequest = head.isHead;
     this.#isComplete = isComplete;
@@ -90,15 +98,7 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     this.#isReplayable = true;
     this.#unreachable = 0;
     this.#repeats = 0;
-    let endpoint = request.target.pool.take();
-    if (endpoint === undefined && request.target.pool.size === 0) endpoint = this.#takeElsewhere();
-    if (endpoint !== undefined) {
-      this.#use(endpoint, false, request.startedAtMs);
-    } else if (request.target.pool.wait(this)) {
-      this.#state = 'waiting';
-    } else {
-      this.#fail(tooManyWait(request.target));
-    }
+    this.#ask(request, request.startedAtMs);
   }
 
   body(bytes: Buffer, start: number, end: number): void {
@@ -145,16 +145,22 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
 
   cancel(why: 'cancelled' | 'late'): void {
     if (this.#state === 'idle') return;
-    if (this.#state === 'waiting') this.#target?.pool.leave(this);
+    this.#placement.leave();
     this.#connection?.destroy();
     this.#release(why === 'late' ? 'failed' : 'neutral');
     this.#end(why === 'late' ? 'error' : 'cancelled', this.#surroundings.clock.nowMs());
   }
 
   granted(endpoint: Endpoint): void {
+    this.#placement.leave();
     this.#use(endpoint, false);
-    this.flushRequest();
-    if (this.#state === 'sent') this.#owner.drained();
+    this.#proceed();
+  }
+
+  stranded(): void {
+    this.#placement.leave();
+    this.#chooseAgain();
+    this.#proceed();
   }
 
   connected(): void {
@@ -213,14 +219,10 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     this.#release(isUnreachable ? 'unreachable' : isStale ? 'neutral' : 'failed');
     const mayRepeat = isUnreachable ? ++this.#unreachable < MAX_UNREACHABLE : isStale && this.#repeats++ === 0;
     if (mayRepeat && this.#isReplayable) {
-      // Where there is nobody else, a bad chance is better than none.
-      const another = this.#takeAnother(endpoint) ?? this.#target?.pool.take();
-      if (another !== undefined) {
-        this.#use(another, true);
-        return;
-      }
+      const place = this.#placement.again(endpoint, isUnreachable, this.#unreachable === MAX_UNREACHABLE - 1);
+      if (this.#go(place, true)) return;
     }
-    const revision = this.#target?.revision ?? '';
+    const revision = this.target?.revision ?? '';
     this.#fail(
       isUnreachable
         ? new HttpError(503, `no connection to ${address} of ${revision}: ${reason}`, 1)
@@ -228,10 +230,55 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     );
   }
 
+  /** Asks a target's endpoint, now or as soon as one has room. */
+  #ask(choice: Pick<Choice, 'target' | 'elsewhere'>, nowMs?: number): void {
+    const place = this.#placement.at(choice);
+    if (!this.#go(place, false, nowMs)) this.#fail(tooManyWait(choice.target));
+  }
+
+  /** False where the place is nowhere. `isRepeat`: the request has failed once. */
+  #go(place: Place, isRepeat: boolean, nowMs?: number): boolean {
+    if (place === 'full') return false;
+    if (place === 'waiting') this.#state = 'waiting';
+    else if (place === 'lost') this.#chooseAgain();
+    else this.#use(place, isRepeat, nowMs);
+    if (isRepeat) this.#proceed();
+    return true;
+  }
+
+  /** The target has lost its last endpoint: asks whom the route names now. */
+  #chooseAgain(): void {
+    const lost = this.target;
+    const request = this.#request;
+    if (lost === undefined || request === undefined) return;
+    this.#readHead(request);
+    const choice = this.#owner.chooseAgain(lost);
+    if (choice !== undefined && 'reason' in choice) {
+      // Whoever was not asked has no part in the request, as with those that come now.
+      if (!this.#placement.hasFailed) this.#placement.clear();
+      this.#fail(new HttpError(503, choice.reason, 1));
+    } else if (choice === undefined || choice.target.pool.size === 0) {
+      this.#fail(noPod(lost));
+    } else {
+      this.#ask(choice);
+    }
+  }
+
+  /** Sends what waited until now. */
+  #proceed(): void {
+    this.flushRequest();
+    if (this.#state === 'sent') this.#owner.drained();
+  }
+
+  #readHead({ bytes, start }: CallRequest): void {
+    const { head } = this.#surroundings;
+    if (!head.isOf(bytes, start)) head.read(bytes, start, bytes.length);
+  }
+
   #use(endpoint: Endpoint, isFresh: boolean, nowMs = this.#surroundings.clock.nowMs()): void {
     const { upstreams } = this.#surroundings;
     this.#endpoint = endpoint;
-    this.#pool = this.#target?.pool;
+    this.#pool = this.target?.pool;
     const idle = isFresh ? undefined : upstreams.take(endpoint);
     const connection = idle ?? upstreams.open(endpoint);
     this.#connection = connection;
@@ -246,7 +293,7 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     const { head, out } = this.#surroundings;
     const request = this.#request;
     if (request === undefined) return;
-    if (!head.isOf(request.bytes, request.start)) head.read(request.bytes, request.start, request.bytes.length);
+    this.#readHead(request);
     this.#sentAtMs = nowMs;
     head.write(out);
     out.appendText(request.lines);
@@ -275,7 +322,7 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     if ((status !== 429 && status !== 503) || !this.#isReplayable || this.#repeats > 0 || connection === undefined) {
       return false;
     }
-    const another = this.#takeAnother(this.#endpoint);
+    const another = this.#placement.another(this.#endpoint);
     if (another === undefined) return false;
     this.#repeats++;
     if (!this.#isComplete) connection.destroy();
@@ -285,24 +332,6 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     this.#use(another, false);
     this.flushRequest();
     return true;
-  }
-
-  /** An endpoint other than `except`: of the target, or of another revision, which is the target from then on. */
-  #takeAnother(except: Endpoint | undefined): Endpoint | undefined {
-    const before = this.#target;
-    const endpoint = before?.pool.take(except) ?? this.#takeElsewhere();
-    if (before !== undefined && before !== this.#target) this.#count(before, 'error', this.#surroundings.clock.nowMs());
-    return endpoint;
-  }
-
-  #takeElsewhere(): Endpoint | undefined {
-    for (const target of this.#request?.elsewhere ?? []) {
-      const endpoint = target === this.#target ? undefined : target.pool.take();
-      if (endpoint === undefined) continue;
-      this.#target = target;
-      return endpoint;
-    }
-    return undefined;
   }
 
   #release(result: EndpointResult): void {
@@ -318,10 +347,10 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
   }
 
   #end(outcome: RequestOutcome, atMs: number): void {
-    const target = this.#target;
+    const { target } = this;
     if (target !== undefined) this.#count(target, outcome, atMs);
     this.#state = 'idle';
-    this.#target = undefined;
+    this.#placement.clear();
     this.#request = undefined;
     this.#keepNoMore();
   }

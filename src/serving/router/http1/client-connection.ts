@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { connectionAgeMs } from '../../connection-age.ts';
 import { BufferedExchange } from '../buffered/buffered-exchange.ts';
 import { EnsembleExchange, type EnsembleOwner } from '../buffered/ensemble-exchange.ts';
-import type { Choice, RequestOutcome, Target } from '../types.ts';
+import type { Choice, RequestOutcome, Target, Unroutable } from '../types.ts';
 import { Alarm } from './alarm.ts';
 import { Call } from './call.ts';
 import { LF } from './characters.ts';
@@ -297,6 +297,11 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
   brokenOff(): void {
     // Not a plain end, which a client could take for the end of the answer.
     this.#socket.resetAndDestroy();
+  }
+
+  chooseAgain(lost: Target): Choice | Unroutable {
+    const { router, head } = this.#surroundings;
+    return router.choose(head, lost);
   }
 
   ended(target: Target, outcome: RequestOutcome, seconds: number): void {

@@ -42,14 +42,14 @@ describe('time', () => {
 
   it('a pod that nobody gets in time is 503 with the numbers', async () => {
     const clock = new FakeClock();
-    const target = targetOf([], { clock });
+    const target = targetOf([await net.echoPod()], { clock, maxInFlight: 0 });
     const { port } = await net.relay(choiceOf(target), { clock });
     const answer = net.raw(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
     await expect.poll(() => target.pool.waiting).toBe(1);
     await clock.advance(30_000);
     await clock.advance(2_000);
     expect(await answer).toMatch(
-      /^HTTP\/1.1 503 [\s\S]*none of the 0 endpoints of m-1 had room within 30000 ms: 0 requests are in flight, 1 wait/,
+      /^HTTP\/1.1 503 [\s\S]*none of the 1 endpoints of m-1 had room within 30000 ms: 0 requests are in flight, 1 wait/,
     );
     expect(target.pool.waiting).toBe(0);
   });

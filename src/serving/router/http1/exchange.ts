@@ -1,4 +1,4 @@
-import type { RequestOutcome, RouterClock, Target } from '../types.ts';
+import type { Choice, RequestOutcome, RouterClock, Target, Unroutable } from '../types.ts';
 import type { HttpError } from './http-error.ts';
 import type { OutBuffer } from './out-buffer.ts';
 import type { RequestHead } from './request-head.ts';
@@ -27,6 +27,11 @@ export interface CallOwner {
   brokenOff(reason: string): void;
   /** More of the request's body is taken again. */
   drained(): void;
+  /**
+   * Where the request goes whose target has lost its last endpoint, by the head that the surroundings hold; undefined
+   * where that target alone may answer.
+   */
+  chooseAgain(lost: Target): Choice | Unroutable | undefined;
   /** A target's part in the request is over: told once for each target that it was sent to, or failed to be. */
   ended(target: Target, outcome: RequestOutcome, seconds: number): void;
 }

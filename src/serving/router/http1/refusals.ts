@@ -14,6 +14,10 @@ export function lateAnswer({ target, hold }: Exchange, timeoutMs: number): HttpE
   );
 }
 
+export function noPod({ revision }: Target): HttpError {
+  return new HttpError(503, `revision ${revision} has no ready pod`, 1);
+}
+
 export function tooLarge(size: string, maxBytes: number): HttpError {
   return new HttpError(413, `the body has ${size} bytes; at most ${maxBytes} are taken`);
 }

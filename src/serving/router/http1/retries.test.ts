@@ -45,7 +45,7 @@ describe('what never reached a model is asked of another pod', () => {
   it('a revision without endpoints: another one answers, and nothing is counted for the first', async () => {
     const good = await net.recordingPod((socket) => socket.write(OK));
     const [canary, stable] = [targetOf([], { revision: 'm-2' }), targetOf([good.port])];
-    const { port } = await net.relay(choiceOf(canary, { elsewhere: [stable] }));
+    const { port } = await net.relay(choiceOf(canary), { choiceAgain: choiceOf(stable) });
     expect(await net.raw(port, GET)).toContain('200 OK');
     expect([canary.outcomes, stable.outcomes]).toEqual([[], ['success']]);
   });
@@ -90,10 +90,11 @@ describe('what never reached a model is asked of another pod', () => {
 describe('what may have reached a model is not sent again', () => {
   it('a new connection that breaks', async () => {
     const bad = await net.recordingPod((socket) => socket.resetAndDestroy());
-    const target = targetOf([]);
+    const target = targetOf([await freePort()], { maxInFlight: 0 });
     const { port } = await net.relay(choiceOf(target));
     const answer = net.raw(port, post('hello'));
     await expect.poll(() => target.pool.waiting).toBe(1);
+    target.pool.configure({ maxInFlight: 1, room: { waiting: 0, max: 10 } });
     // Without a warm connection: the pool tells of the endpoint only what waits for it.
     target.pool.update([{ address: '127.0.0.1', ports: { http: bad.port } }]);
     expect(await answer).toMatch(/^HTTP\/1.1 502 Bad Gateway[\s\S]*no answer from 127.0.0.1 of m-1/);
@@ -150,10 +151,20 @@ describe('no pod at all', () => {
     );
   });
 
-  it('requests wait for a pod, and are answered when one comes', async () => {
-    const good = await net.recordingPod((socket) => socket.write(OK));
+  it('a revision without one that nobody can stand in for is 503 at once', async () => {
     const target = targetOf([]);
     const { port } = await net.relay(choiceOf(target));
+    expect(await net.raw(port, GET)).toMatch(/^HTTP\/1.1 503 [\s\S]*retry-after: 1[\s\S]*m-1 has no ready pod/);
+    expect(target.outcomes).toEqual(['error']);
+  });
+
+  it('requests wait for pods that are busy, and are answered when another one comes', async () => {
+    const good = await net.recordingPod((socket) => socket.write(OK));
+    const slow = await net.recordingPod(() => undefined);
+    const target = targetOf([slow.port], { maxInFlight: 1 });
+    const { port } = await net.relay(choiceOf(target));
+    net.client(port).write(GET);
+    await expect.poll(() => slow.seen.length).toBe(1);
     const answers = [net.raw(port, post('one')), net.raw(port, GET)];
     await expect.poll(() => target.pool.waiting).toBe(2);
     target.pool.update([{ address: '127.0.0.1', ports: { http: good.port } }]);
@@ -161,12 +172,12 @@ describe('no pod at all', () => {
   });
 
   it('one more than may wait is answered 429 with the numbers', async () => {
-    const target = targetOf([], { room: { waiting: 0, max: 1 } });
+    const target = targetOf([await freePort()], { maxInFlight: 0, room: { waiting: 0, max: 1 } });
     const { port } = await net.relay(choiceOf(target));
     net.client(port).write(GET);
     await expect.poll(() => target.pool.waiting).toBe(1);
     expect(await net.raw(port, GET)).toMatch(
-      /^HTTP\/1.1 429 Too Many Requests\r\nconnection: close\r\nretry-after: 1\r\n[\s\S]*1 requests wait for the 0 endpoints of m-1, as many as may; 0 are in flight/,
+      /^HTTP\/1.1 429 Too Many Requests\r\nconnection: close\r\nretry-after: 1\r\n[\s\S]*1 requests wait for the 1 endpoints of m-1, as many as may; 0 are in flight/,
     );
   });
 });

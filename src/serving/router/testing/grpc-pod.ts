@@ -55,7 +55,7 @@ export class GrpcPod {
     this.calls = 0;
   }
 
-  static async start(name: string, handlers: PodHandlers = {}, port = 0): Promise<GrpcPod> {
+  static async start(name: string, handlers: PodHandlers = {}, port = 0, host = '127.0.0.1'): Promise<GrpcPod> {
     const server = new Server();
     let pod: GrpcPod | undefined;
     const counted =
@@ -86,7 +86,7 @@ export class GrpcPod {
       ),
     });
     const bound = await new Promise<number>((resolve, reject) =>
-      server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, at) =>
+      server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, at) =>
         error === null ? resolve(at) : reject(error),
       ),
     );

@@ -6,7 +6,7 @@ import { EndpointPool } from '../balancing/endpoint-pool.ts';
 import { HttpRelay } from '../http1/http-relay.ts';
 import type { ClientTimes } from '../http1/relay-surroundings.ts';
 import { HttpUpstreams } from '../http1/upstreams.ts';
-import type { Choice, RequestOutcome, RouterClock, Target, WaitingRoom } from '../types.ts';
+import type { Choice, RequestOutcome, RequestRouter, RouterClock, Target, WaitingRoom } from '../types.ts';
 
 /** The shortest answer with a body. */
 export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
@@ -56,11 +56,15 @@ export class RelayFixture {
     });
   }
 
-  /** A relay that sends everything where `choice` says. */
-  async relay(choice: Choice, { clock = systemClock, times = {} }: RelayFixtureOptions = {}): Promise<RunningRelay> {
+  /** A relay that sends everything where `choice` says, and to `choiceAgain` what loses its last pod there. */
+  async relay(
+    choice: Choice,
+    { clock = systemClock, times = {}, choiceAgain = choice }: RelayFixtureOptions = {},
+  ): Promise<RunningRelay> {
     const upstreams = new HttpUpstreams({ clock });
     for (const { pool } of [choice.target, ...choice.elsewhere]) pool.watch(upstreams);
-    const relay = new HttpRelay({ router: { choose: () => choice }, upstreams, clock, random: () => 0.5, times });
+    const router: RequestRouter = { choose: (_fields, lost) => (lost === undefined ? choice : choiceAgain) };
+    const relay = new HttpRelay({ router, upstreams, clock, random: () => 0.5, times });
     const port = await this.#listen(createServer({ noDelay: true }, (socket) => relay.accept(socket)));
     return { port, relay, upstreams };
   }
@@ -116,6 +120,7 @@ export interface RecordingPod {
 export interface RelayFixtureOptions {
   readonly clock?: RouterClock;
   readonly times?: Partial<ClientTimes>;
+  readonly choiceAgain?: Choice;
 }
 
 export interface RunningRelay {

@@ -4,6 +4,7 @@ import type { Progress } from '../../rollout/progress.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import { OWNER, revisionOf, specOf } from '../testing/spec.ts';
 import type { Diagnosis } from './diagnose.ts';
+import type { LiveRouter } from './routing/acknowledgement.ts';
 import { newScope, type Scope } from './scope.ts';
 import { snapshotOf } from './snapshot.ts';
 import { report } from './status.ts';
@@ -214,6 +215,11 @@ describe('fields', () => {
   });
 });
 
+/** @param generation of the route that it applies; undefined: it has none */
+function routerThat(generation: number | undefined): LiveRouter {
+  return { name: 'r', uid: 'u', isReady: true, applied: { ...(generation && { churn: generation }) }, refused: {} };
+}
+
 describe('a rollout by steps', () => {
   const canary = { replicas: 4, rollout: { strategy: 'Canary', steps: [{ weight: 10, hold: '5m' }] } };
   const route = {
@@ -232,7 +238,7 @@ describe('a rollout by steps', () => {
     route,
     weights: new Map(route.backends.map(({ revision, weight }) => [revision, weight])),
     acknowledgement: { isComplete: true, hasReadyRouter: true, waitsFor: undefined },
-    routers: [],
+    routers: [routerThat(7)],
   };
   const steps = 'w10 w100';
   const during = (progress: Partial<Progress>, change: Partial<Scope> = {}) =>
@@ -292,13 +298,17 @@ describe('a rollout by steps', () => {
     });
   });
 
-  test('is not available while clients come by routers of which none is ready', () => {
-    const acknowledgement = { isComplete: true, hasReadyRouter: false, waitsFor: undefined };
+  test.each([
+    ['not available', 'none is ready', { ...routerThat(7), isReady: false }, 'False NoReadyRouter'],
+    ['not available', 'none has a route of it', routerThat(undefined), 'False NoReadyRouter'],
+    ['available', 'one has not applied the newest route yet', routerThat(6), 'True PodsReady'],
+  ])('is %s while clients come by routers of which %s', (_, _why, router, Available) => {
+    const revisions = [revisionOf('churn-new', { replicas: 4, ready: 4 })];
     const scope = during(
       { stage: 'Done', from: 'churn-old' },
-      { revisions: [revisionOf('churn-new', { replicas: 4, ready: 4 })], routing: { ...routing, acknowledgement } },
+      { revisions, routing: { ...routing, routers: [router] } },
     );
-    expect(shown(scope)).toMatchObject({ Available: 'False NoReadyRouter', Ready: 'False NoReadyRouter' });
+    expect(shown(scope)).toMatchObject({ Available });
   });
 });
 

@@ -84,10 +84,11 @@ function obstacleOfRollout(scope: Scope, { report, progress }: RolloutDecision):
   }
 }
 
-/** Clients that come by routers find nobody where none is ready. */
-function routerObstacle({ routing }: Scope): Obstacle | undefined {
-  const { splitter, lead, acknowledgement, routers } = routing;
-  if (splitter !== 'Router' || lead?.to !== 'routers' || acknowledgement?.hasReadyRouter !== false) return undefined;
+/** Clients that come by routers find nobody where none is ready; one that still applies the route before answers too. */
+function routerObstacle({ routing, owner }: Scope): Obstacle | undefined {
+  const { splitter, lead, routers } = routing;
+  const answers = routers.some(({ isReady, applied }) => isReady && applied[owner.name] !== undefined);
+  if (splitter !== 'Router' || lead?.to !== 'routers' || answers) return undefined;
   const message = `no router of the namespace is ready (${routers.length} run), and clients come by them`;
   return { kind: 'waiting', reason: 'NoReadyRouter', message };
 }

@@ -52,6 +52,11 @@ export class ApiError extends Error {
     return this.status === 403;
   }
 
+  /** Nothing can be made in the namespace any more: it is being deleted, with all that is in it. */
+  get isNamespaceTerminating(): boolean {
+    return this.isForbidden && this.causes.some(({ reason }) => reason === 'NamespaceTerminating');
+  }
+
   /** The object breaks its schema, a CEL rule or another validation; `causes` names the fields. */
   get isInvalid(): boolean {
     return this.status === 422;

@@ -40,6 +40,8 @@ export class Controller {
   readonly #services: ControllerServices;
   readonly #queue: WorkQueue;
   readonly #log: Logger;
+  /** Objects of which was logged what is logged once. */
+  readonly #told = new Set<ObjectKey>();
   #active = 0;
 
   constructor(definition: ControllerDefinition, services: ControllerServices) {
@@ -123,6 +125,7 @@ export class Controller {
     const object = informers.get(this.#definition.primary.resource, key);
     if (object === undefined) {
       this.#queue.forget(key);
+      this.#told.delete(key);
       this.#definition.forget?.(key);
       return;
     }
@@ -154,9 +157,11 @@ export class Controller {
     if (decision.requeue === 'rate-limited') this.#queue.addRateLimited(key);
     else if (decision.requeue !== undefined) this.#queue.addAfter(key, decision.requeue.afterMs);
     if (decision.log !== undefined) {
+      const { level, message, once = false } = decision.log;
       const stack = outcome.kind === 'threw' && outcome.error instanceof Error ? outcome.error.stack : undefined;
-      const detail = decision.log.level === 'error' ? { failures: this.#queue.failures(key), stack } : {};
-      log.log(decision.log.level, decision.log.message, detail);
+      const detail = level === 'error' ? { failures: this.#queue.failures(key), stack } : {};
+      log.log(once && this.#told.has(key) ? 'debug' : level, message, detail);
+      if (once) this.#told.add(key);
     }
   }
 

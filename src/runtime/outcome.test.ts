@@ -4,6 +4,12 @@ import { DONE, decide, describeError, requeueAfter, StoppedError, TerminalError,
 
 const conflict = new ApiError('PUT /x', 409, { reason: 'Conflict', message: 'the object has been modified' });
 const throttled = new ApiError('GET /x', 429, { reason: 'TooManyRequests', details: { retryAfterSeconds: 3 } });
+const ending = new ApiError('POST /x', 403, {
+  reason: 'Forbidden',
+  message: 'unable to create new content in namespace shop because it is being terminated',
+  details: { causes: [{ reason: 'NamespaceTerminating', message: 'namespace shop is being terminated' }] },
+});
+const forbidden = new ApiError('POST /x', 403, { reason: 'Forbidden' });
 const exists = new ApiError('POST /x', 409, { reason: 'AlreadyExists' });
 
 describe('what follows from a reconcile', () => {
@@ -37,6 +43,8 @@ describe('what follows from a reconcile', () => {
       undefined,
       false,
     ],
+    ['what is refused in a namespace that ends goes with it', threw(ending), 'success', undefined, true],
+    ['what is forbidden otherwise may be allowed', threw(forbidden), 'error', 'rate-limited', false],
     ['a bug', threw(new TypeError('x is undefined')), 'error', 'rate-limited', false],
     ['a thrown string', threw('oops'), 'error', 'rate-limited', false],
     ['a thrown undefined', threw(undefined), 'error', 'rate-limited', false],
@@ -51,6 +59,7 @@ describe('what follows from a reconcile', () => {
     expect(threw(new WaitingError('not yet', 9)).log?.level).toBe('info');
     expect(threw(new TerminalError('no')).log?.level).toBe('warn');
     expect(threw(new TypeError('x')).log?.level).toBe('error');
+    expect(threw(ending).log).toMatchObject({ level: 'info', once: true });
   });
 
   test('whatever is thrown has a description', () => {

@@ -43,7 +43,12 @@ export interface Decision {
   readonly requeue?: { readonly afterMs: number } | 'rate-limited';
   /** Whether earlier failures are forgotten, so that the next one backs off from the start. */
   readonly forgetFailures: boolean;
-  readonly log?: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly message: string };
+  readonly log?: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error';
+    readonly message: string;
+    /** Told at this level one time for the object, and at `debug` from then on. */
+    readonly once?: boolean;
+  };
   readonly terminal: boolean;
 }
 
@@ -79,6 +84,15 @@ export function decide(outcome: Outcome): Decision {
       requeue: 'rate-limited',
       forgetFailures: false,
       log: { level: 'debug', message },
+      terminal: false,
+    };
+  }
+  if (error instanceof ApiError && error.isNamespaceTerminating) {
+    // The object goes with its namespace, which cannot be kept any more; until then nothing can be made for it.
+    return {
+      metric: 'success',
+      forgetFailures: true,
+      log: { level: 'info', message: `its namespace is being deleted: ${message}`, once: true },
       terminal: false,
     };
   }

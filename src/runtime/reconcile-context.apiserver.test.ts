@@ -1,10 +1,13 @@
+import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { createLogger, type Logger, transports } from 'winston';
+import { OperatorMetrics } from '../telemetry/operator-metrics.ts';
 import type { EventInput } from './events.ts';
 import { EVENTS } from './kubernetes-resources.ts';
 import { DONE, type Result, TerminalError, WaitingError } from './outcome.ts';
 import { identityOf } from './prune.ts';
 import type { ControllerDefinition } from './reconcile-context.ts';
-import { CONFIG_MAPS, configMap, eventually } from './testing/cluster.ts';
+import { CONFIG_MAPS, configMap, eventually, NAMESPACES } from './testing/cluster.ts';
 import {
   CHILD,
   controller,
@@ -17,6 +20,16 @@ import { controllerReference } from './types.ts';
 
 const kubeconfig = inject('kubeconfig');
 let fixture: ManagerFixture;
+
+function loggerInto(logged: { level: string; message: string }[]): Logger {
+  const stream = new Writable({
+    write: (line: Buffer, _encoding, done) => {
+      logged.push(JSON.parse(line.toString()));
+      done();
+    },
+  });
+  return createLogger({ level: 'debug', transports: [new transports.Stream({ stream })] });
+}
 
 beforeEach(async () => {
   fixture = await ManagerFixture.make(kubeconfig);
@@ -192,6 +205,41 @@ describe('a controller', () => {
     );
     await eventually('the good one again', () => counts.get('fine') === 2);
     expect(await running.end()).toBe('stopped');
+  });
+
+  test('leaves off from what is refused because its namespace is being deleted, and logs it once', async () => {
+    const { namespace, user } = fixture;
+    const logged: { level: string; message: string }[] = [];
+    const metrics = new OperatorMetrics();
+    let attempts = 0;
+    const running = fixture.start(
+      controller(async (object, context) => {
+        attempts += 1;
+        await context.apply(DEPLOYMENTS, desiredDeployment(object));
+        return DONE;
+      }),
+      { logger: loggerInto(logged), metrics },
+    );
+    await running.idle();
+    // No namespace controller runs here: it stays as it is, with all that is in it.
+    await fixture.createPrimary('before');
+    await eventually('its child', () => fixture.exists('before'));
+    await running.idle();
+    attempts = 0;
+    await user.client.delete(NAMESPACES, { name: namespace });
+    await user.client.delete(DEPLOYMENTS, { namespace, name: 'before' });
+    await eventually('an attempt', () => attempts === 1);
+    await user.client.mergePatch(CONFIG_MAPS, { namespace, name: 'before' }, { data: { some: 'change' } });
+    await eventually('another attempt, after a change', () => attempts === 2);
+    await running.idle();
+    expect(attempts).toBe(2);
+    const told = logged.filter(({ message }) => message.includes('its namespace is being deleted'));
+    expect(told.map(({ level }) => level)).toEqual(['info', 'debug']);
+    expect(logged.filter(({ level }) => level === 'error' || level === 'warn')).toEqual([]);
+    expect(await metrics.registry.getSingleMetricAsString('controller_runtime_reconcile_errors_total')).not.toMatch(
+      /^[^#].* [1-9]/m,
+    );
+    await running.end();
   });
 
   test('tells events that the API server accepts, counted as a series when they repeat', async () => {

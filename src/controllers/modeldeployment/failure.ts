@@ -29,9 +29,7 @@ export function meaningOf(error: unknown): Meaning {
 }
 
 function meaningOfAnswer(error: ApiError): Meaning {
-  if (error.isConflict || error.causes.some(({ reason }) => reason === 'NamespaceTerminating')) {
-    return { kind: 'silent' };
-  }
+  if (error.isConflict || error.isNamespaceTerminating) return { kind: 'silent' };
   const answer = answerIn(error);
   // A policy may deny as Forbidden or as Invalid, a webhook with any code: only the words tell.
   if (/\bdenied (the )?request\b/.test(answer)) {

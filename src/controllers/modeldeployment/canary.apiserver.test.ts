@@ -57,6 +57,22 @@ describe('routers', () => {
     expect(cluster.routers.lost).toEqual([]);
   });
 
+  test('are pulled with the pull secrets of all that they route, also of those that come later', async () => {
+    const pullSecrets = async () => {
+      const deployment = await tenant().cluster.get(DEPLOYMENTS, ROUTER_NAME);
+      const pod = deployment?.spec?.template?.spec as { imagePullSecrets?: readonly { name: string }[] } | undefined;
+      return pod?.imagePullSecrets?.map(({ name }) => name);
+    };
+    tenant().startOperator();
+    await tenant().create({ model: model('1'), traffic: {}, pod: { imagePullSecrets: [{ name: 'mirror' }] } });
+    await tenant().untilReady();
+    expect(await pullSecrets()).toEqual(['mirror']);
+    await tenant().create({ model: model('1'), traffic: {}, pod: { imagePullSecrets: [{ name: 'hub' }] } }, 'other');
+    await eventually('both', async () => (await pullSecrets())?.join() === 'hub,mirror');
+    await tenant().change({ pod: null }, 'other');
+    await eventually('the first alone', async () => (await pullSecrets())?.join() === 'mirror');
+  });
+
   test('have a pair of ports for each ModelDeployment, and the Service leads to it', async () => {
     tenant().startOperator();
     for (const name of ['a', 'b', 'c']) await tenant().create({ model: model('1'), traffic: {} }, name);

@@ -121,7 +121,7 @@ describe('the Job', () => {
   test('runs as the pods do: restricted, under their account, with their credentials and mounts', () => {
     const spec = {
       model: { ...model, credentialsRef: { name: 's3' }, endpoint: 'http://minio:9000' },
-      pod: { serviceAccountName: 'tenant' },
+      pod: { serviceAccountName: 'tenant', imagePullSecrets: [{ name: 'mirror' }] },
     };
     expect(desiredResolveJob(question(spec), 1)).toMatchObject({
       spec: {
@@ -129,6 +129,7 @@ describe('the Job', () => {
         template: {
           spec: {
             serviceAccountName: 'tenant',
+            imagePullSecrets: [{ name: 'mirror' }],
             restartPolicy: 'Never',
             automountServiceAccountToken: false,
             securityContext: { runAsNonRoot: true },

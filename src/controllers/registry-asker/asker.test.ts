@@ -70,6 +70,12 @@ describe('one pod asks', () => {
     expect(asker?.podSpec.automountServiceAccountToken).toBe(true);
   });
 
+  test('whose image is pulled with the pull secrets of those that it asks for, which have to be the same', () => {
+    const opened = (secret: string) => deployment(secret, {}, { imagePullSecrets: [{ name: secret }] });
+    const askers = askersOf([opened('mirror'), opened('other')], IMAGE);
+    expect(askers.map(({ podSpec }) => podSpec.imagePullSecrets?.[0]?.name).sort()).toEqual(['mirror', 'other']);
+  });
+
   test('and stays the same one after an upgrade of Fairlead', () => {
     const names = (image: string) => askersOf([deployment('a')], image).map(({ name }) => name);
     expect(names('example.com/fairlead:2')).toEqual(names(IMAGE));

@@ -12,7 +12,7 @@ import {
   watchRoleBindings,
   watchServiceAccounts,
 } from '../modeldeployment/caching.ts';
-import { makeFor, representativeOf, sharedReference, toRepresentative } from '../namespaces.ts';
+import { makeFor, representativeOf, toRepresentative } from '../namespaces.ts';
 import { AUTOSCALERS, DEPLOYMENTS, DISRUPTION_BUDGETS, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
 import {
   desiredRouterAccount,
@@ -54,17 +54,17 @@ async function reconcile(
   if (!representativeOf(context.cache, namespace).includes(context.key)) return DONE;
   const users = usersOf(context.cache, namespace);
   if (users.length === 0) return await remove(namespace, context);
-  await makeFor(users, context, () => make(namespace, users.map(sharedReference), context, settings));
+  await makeFor(users, context, () => make(namespace, users, context, settings));
   return DONE;
 }
 
 async function make(
   namespace: string,
-  owners: readonly OwnerReference[],
+  users: readonly ModelDeployment[],
   context: ReconcileContext,
   settings: RouterSettings,
 ): Promise<void> {
-  const deployment = await context.apply(DEPLOYMENTS, desiredRouterDeployment(namespace, owners, settings));
+  const deployment = await context.apply(DEPLOYMENTS, desiredRouterDeployment(namespace, users, settings));
   const { apiVersion, kind, metadata } = deployment;
   const owner: OwnerReference = { apiVersion, kind, name: metadata.name, uid: metadata.uid ?? '', controller: true };
   const around: readonly (readonly [Resource, DesiredObject])[] = [

@@ -3,7 +3,9 @@ import type { V1PodTemplateSpec } from '@kubernetes/client-node';
 import { PORTS, ROUTER_NAME } from '../../api/names.ts';
 import type { DesiredObject } from '../../runtime/apply.ts';
 import type { ObjectMeta, OwnerReference } from '../../runtime/types.ts';
+import type { ModelDeployment } from '../kinds.ts';
 import { CONTAINER_SECURITY, NON_ROOT_ID } from '../modeldeployment/pod.ts';
+import { sharedReference } from '../namespaces.ts';
 import { ROUTER_LABELS, ROUTER_SELECTOR } from './selector.ts';
 
 /** What the operator was told about routers. */
@@ -33,28 +35,35 @@ function metadata(namespace: string, owners: readonly OwnerReference[]): ObjectM
 }
 
 /**
- * The Deployment, which all routed ModelDeployments of the namespace own together. It names no count: the autoscaler
+ * The Deployment, which all ModelDeployments of the namespace that need it (`users`) own together. It names no count: the autoscaler
  * has it, and before there is one a single router starts.
  */
 export function desiredRouterDeployment(
   namespace: string,
-  owners: readonly OwnerReference[],
+  users: readonly ModelDeployment[],
   settings: RouterSettings,
 ): DesiredObject {
   return {
-    metadata: metadata(namespace, owners),
+    metadata: metadata(namespace, users.map(sharedReference)),
     spec: {
       revisionHistoryLimit: 1,
       minReadySeconds: MIN_READY_SECONDS,
       selector: { matchLabels: ROUTER_SELECTOR },
       // An upgrade of Fairlead replaces routers under load.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
-      template: podTemplate(settings),
+      template: podTemplate(users, settings),
     },
   };
 }
 
-function podTemplate({ image, cpu, memory }: RouterSettings): V1PodTemplateSpec {
+/** A Secret is of one namespace, so that only its users can name those that open a private registry. */
+function pullSecretsOf(users: readonly ModelDeployment[]): readonly string[] {
+  const names = users.flatMap(({ spec }) => spec.pod?.imagePullSecrets ?? []).map(({ name }) => name);
+  return [...new Set(names)].sort();
+}
+
+function podTemplate(users: readonly ModelDeployment[], { image, cpu, memory }: RouterSettings): V1PodTemplateSpec {
+  const pullSecrets = pullSecretsOf(users);
   const fromField = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
   const { metrics } = PORTS;
   const probe = (path: string) => ({ httpGet: { path, port: metrics.name } });
@@ -64,6 +73,7 @@ function podTemplate({ image, cpu, memory }: RouterSettings): V1PodTemplateSpec 
       serviceAccountName: ROUTER_NAME,
       automountServiceAccountToken: true,
       enableServiceLinks: false,
+      ...(pullSecrets.length > 0 && { imagePullSecrets: pullSecrets.map((name) => ({ name })) }),
       terminationGracePeriodSeconds: TERMINATION_GRACE_SECONDS,
       securityContext: {
         runAsNonRoot: true,

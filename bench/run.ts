@@ -1,7 +1,8 @@
-/** `npm run bench -- server|router|operator|rollouts|start [flags]`: each prints its figures as ratios, measured side by side in one run. */
+/** `npm run bench -- server|router|routes|operator|rollouts|start [flags]`: each prints its figures as ratios, measured side by side in one run. */
 const BENCHMARKS: Readonly<Record<string, () => Promise<unknown>>> = {
   server: () => import('./server/run.ts'),
   router: () => import('./router/run.ts'),
+  routes: () => import('./routes/run.ts'),
   operator: () => import('./operator/run.ts'),
   rollouts: () => import('./rollouts/run.ts'),
   start: () => import('./start/run.ts'),

@@ -7,6 +7,7 @@
 import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { milliseconds, quantile } from '../quantile.ts';
 import { bundle } from './bundle.ts';
 import { installCrds } from './crds.ts';
 import { type KwokCluster, startKwokCluster } from './kwok-cluster.ts';
@@ -182,13 +183,7 @@ async function measureScript(children: readonly (readonly Child[])[]): Promise<n
 
 const median = (numbers: readonly number[]): number => quantile(numbers, 0.5);
 
-function quantile(numbers: readonly number[], q: number): number {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
-}
-
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
-const milliseconds = (times: readonly number[], q: number): string => `${quantile(times, q).toFixed(1)} ms`;
 const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
 
 const bundled = values.program === undefined ? await bundle() : undefined;

@@ -33,6 +33,23 @@ describe('the design effect', () => {
     expect(degreesOfFreedom).toBeLessThan(1.5);
   });
 
+  test('of bursts on one side leaves a bound that they do not speak for known as well as their sizes are', () => {
+    const bursts = (sign: number) => scalars(...Array.from({ length: 20 }, (_, k) => sign * (k % 10 === 3 ? 9 : -1)));
+    const { degreesOfFreedom, boundDegreesOfFreedom } = designEffect(bursts(1), 20);
+    expect(boundDegreesOfFreedom.lower).toBe(degreesOfFreedom);
+    expect(boundDegreesOfFreedom.upper).toBeGreaterThan(3 * degreesOfFreedom);
+    expect(designEffect(bursts(-1), 20).boundDegreesOfFreedom).toEqual({
+      lower: boundDegreesOfFreedom.upper,
+      upper: degreesOfFreedom,
+    });
+  });
+
+  test('of several differences at once leaves no bound known better: such bursts have no side', () => {
+    const several = Array.from({ length: 20 }, (_, k) => (k % 10 === 3 ? [9, -9] : [-1, 1]));
+    const { degreesOfFreedom, boundDegreesOfFreedom } = designEffect(several, 40);
+    expect(boundDegreesOfFreedom).toEqual({ lower: degreesOfFreedom, upper: degreesOfFreedom });
+  });
+
   test('of bursts that both sides share is 1', () => {
     const blocks = Array.from({ length: 20 }, (_, k) => ({
       canary: { events: k % 5 === 0 ? 50 : 1, trials: 100 },

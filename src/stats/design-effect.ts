@@ -1,4 +1,4 @@
-import { type Occurrences, type Proportion, rate, sum } from './proportion.ts';
+import { type Occurrences, type Proportion, rate, sum, type Thresholds } from './proportion.ts';
 
 /**
  * How much less the requests tell than as many independent ones would (Kish's design effect): errors come in bursts, and
@@ -9,9 +9,19 @@ export interface DesignEffect {
   readonly factor: number;
   /** How well the variance is known, as degrees of freedom (Satterthwaite); Infinity where requests are as independent ones. */
   readonly degreesOfFreedom: number;
+  /**
+   * The same, by bound, where a bound may go by the sizes of bursts and by how many more there would have to be: on the side
+   * to which bursts lead, in intervals without one. Elsewhere it is `degreesOfFreedom`.
+   */
+  readonly boundDegreesOfFreedom: Thresholds;
 }
 
-export const INDEPENDENT: DesignEffect = { factor: 1, degreesOfFreedom: Number.POSITIVE_INFINITY };
+const UNBOUNDED = Number.POSITIVE_INFINITY;
+export const INDEPENDENT: DesignEffect = {
+  factor: 1,
+  degreesOfFreedom: UNBOUNDED,
+  boundDegreesOfFreedom: { lower: UNBOUNDED, upper: UNBOUNDED },
+};
 
 /** Fewer blocks than this say nothing about a variance. */
 const MIN_BLOCKS = 4;
@@ -38,6 +48,8 @@ interface Variation {
   readonly blocks: number;
   /** Of so many blocks of equal variance the factor would be as uncertain as it is. */
   readonly effectiveBlocks: number;
+  /** Above 0 where bursts are of more events, below where they are of fewer; 0 of several differences, which have no side. */
+  readonly skew: number;
 }
 
 function variationOf(blocks: readonly Vector[], variance: number): Variation {
@@ -48,6 +60,7 @@ function variationOf(blocks: readonly Vector[], variance: number): Variation {
     factor: (total * blocks.length) / (blocks.length - 1) / variance,
     blocks: blocks.length,
     effectiveBlocks: fourth > 0 ? square(total) / fourth : blocks.length,
+    skew: blocks.reduce((sum, [value = 0, ...others]) => sum + (others.length === 0 ? value ** 3 : 0), 0),
   };
 }
 
@@ -72,13 +85,20 @@ export function designEffect(residuals: readonly Vector[], variance: number): De
   }
   if (variations.every(({ factor, blocks }) => factor <= usualFactor(blocks))) return INDEPENDENT;
   let largest = INDEPENDENT;
-  for (const [scale, { factor, effectiveBlocks }] of variations.entries()) {
+  for (const [scale, { factor, effectiveBlocks, skew }] of variations.entries()) {
     const shorter = variations[scale - 1]?.factor ?? factor;
     const extrapolated = Math.max(factor, 2 * factor - shorter);
     if (extrapolated <= largest.factor) continue;
     // Only what exceeds the known variance of independent requests is estimated, from as many blocks as matter.
-    const degreesOfFreedom = Math.max(1, effectiveBlocks - 1) / square(1 - 1 / extrapolated);
-    largest = { factor: extrapolated, degreesOfFreedom };
+    const estimated = square(1 - 1 / extrapolated);
+    const degreesOfFreedom = Math.max(1, effectiveBlocks - 1) / estimated;
+    // Of bursts that are as many as by chance, only their size is estimated: the mean of k exponential sizes has 2 k.
+    const ofSizes = Math.max(degreesOfFreedom, (2 * effectiveBlocks) / estimated);
+    const boundDegreesOfFreedom = {
+      lower: skew < 0 ? ofSizes : degreesOfFreedom,
+      upper: skew > 0 ? ofSizes : degreesOfFreedom,
+    };
+    largest = { factor: extrapolated, degreesOfFreedom, boundDegreesOfFreedom };
   }
   return largest;
 }
@@ -121,7 +141,10 @@ export function occurrenceDesignEffect(blocks: readonly Occurrences[]): DesignEf
  * The deviance of requests as counted that is as strong evidence as a squared standard score of independent ones: with
  * the variance estimated, the likelihood ratio is that of Student's t.
  */
-export function countedDeviance(squaredScore: number, { factor, degreesOfFreedom }: DesignEffect): number {
-  if (degreesOfFreedom === Number.POSITIVE_INFINITY) return factor * squaredScore;
+export function countedDeviance(
+  squaredScore: number,
+  { factor, degreesOfFreedom }: Pick<DesignEffect, 'factor' | 'degreesOfFreedom'>,
+): number {
+  if (degreesOfFreedom === UNBOUNDED) return factor * squaredScore;
   return factor * degreesOfFreedom * Math.expm1(squaredScore / degreesOfFreedom);
 }

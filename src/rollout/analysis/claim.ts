@@ -29,13 +29,15 @@ export function thresholdsOf(
   effect: DesignEffect,
   harmIs: 'Above' | 'Below',
 ): Thresholds {
-  const at = (alpha: number) => {
-    const boundary = mixtureBoundary({ alpha, tightestAt: 2 * minRequests }, sampleSize / effect.factor);
-    return countedDeviance(boundary, effect);
+  const { factor, degreesOfFreedom, boundDegreesOfFreedom } = effect;
+  const at = (alpha: number, degrees: number) => {
+    const boundary = mixtureBoundary({ alpha, tightestAt: 2 * minRequests }, sampleSize / factor);
+    return countedDeviance(boundary, { factor, degreesOfFreedom: degrees });
   };
+  const harm = at(falseAlarm, degreesOfFreedom);
   return harmIs === 'Above'
-    ? { lower: at(falseAlarm), upper: at(falsePass) }
-    : { lower: at(falsePass), upper: at(falseAlarm) };
+    ? { lower: harm, upper: at(falsePass, boundDegreesOfFreedom.upper) }
+    : { lower: at(falsePass, boundDegreesOfFreedom.lower), upper: harm };
 }
 
 /** Healthy: shown to be within the limit. Unhealthy: shown to be beyond. */

@@ -102,6 +102,32 @@ describe('nothing is claimed', () => {
   });
 });
 
+describe('after one burst of errors', () => {
+  /** The canary's share is 39 requests a second; in one second all of them fail. */
+  const afterBurst = (intervals: number, side: 'canary' | 'stable' = 'canary') => {
+    let state = beginAnalysis('Split', 0);
+    for (let k = 1; k <= intervals; k += 1) {
+      const failed = (requests: number, of: typeof side) => (k === 3 && side === of ? requests / 10 : 0);
+      state = observe(state, {
+        endMs: k * 10_000,
+        durationMs: 10_000,
+        canary: counts({ requests: 390, errors: failed(390, 'canary') }),
+        stable: counts({ requests: 3_510, errors: failed(3_510, 'stable') }),
+      });
+    }
+    return judge(state, policyOf({ errors: errors(0.01) })).verdict;
+  };
+
+  test('a canary is Healthy after three quarters of an hour without errors, and not after a quarter', () => {
+    expect(afterBurst(90)).toBe('InsufficientData');
+    expect(afterBurst(270)).toBe('Healthy');
+  });
+
+  test('of stable, a canary without errors is Healthy as if stable had had none', () => {
+    expect(afterBurst(6, 'stable')).toBe('Healthy');
+  });
+});
+
 describe('what cannot be read', () => {
   const good = observed(40, { requests: 100 }, { requests: 900 });
   const failing = (state: AnalysisState, times: number) =>

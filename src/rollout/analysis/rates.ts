@@ -13,6 +13,13 @@ const errorsOf = (block: Block, side: 'canary' | 'stable'): Proportion => ({
   trials: block[side].requests,
 });
 
+/** Most that the canary's share can be, and so most by which it can exceed another: bursts of stable leave it as it is. */
+function canaryAtMost(blocks: readonly { readonly canary: Proportion }[], policy: AnalysisPolicy): number {
+  const samples = blocks.map((block) => block.canary);
+  const all = sum(samples);
+  return rateBounds(all, thresholdsOf(policy, all.trials, rateDesignEffect(samples), 'Above')).upper;
+}
+
 /** Errors of the canary less those of stable, against an allowed increase. */
 export function errorIncrease(state: AnalysisState, policy: AnalysisPolicy, allowed: Allowed): Claim {
   const blocks = state.blocks.map((block) => ({
@@ -29,7 +36,7 @@ export function errorIncrease(state: AnalysisState, policy: AnalysisPolicy, allo
   const limit = 'relative' in allowed ? relative * stableShare : allowed.absolute;
   const bounds = differenceBounds(canary, stable, thresholds, 1 + relative);
   const lower = bounds.lower + relative * stableShare;
-  const upper = bounds.upper + relative * stableShare;
+  const upper = Math.min(bounds.upper + relative * stableShare, canaryAtMost(blocks, policy));
   const verdict = within({ lower, upper }, limit, 'Most');
   const brief = `errors ${quantity(share, 'Share')} against ${quantity(stableShare, 'Share')}`;
   return {

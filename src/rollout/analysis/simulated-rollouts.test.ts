@@ -200,3 +200,38 @@ describe('a canary that is worse than allowed is called Healthy in at most 5% of
     expect(healthy).toBeLessThanOrEqual(10);
   });
 });
+
+/** Errors of the canary that come in bursts of five intervals on average, the first one soon. */
+const burstsSoon = (begins: number, during: number) => () => {
+  let [interval, isBurst] = [0, false];
+  return (random: Random) => {
+    interval += 1;
+    isBurst = interval === 3 || random() < (isBurst ? 0.8 : begins);
+    return { canary: { errorRate: isBurst ? during : 0 }, stable: { errorRate: 0 } };
+  };
+};
+
+test('a canary of which 1.02% fails in bursts, and that has had one, is called Healthy in at most 5% of rollouts where 1% is allowed', () => {
+  const share = 0.0102 / 0.03;
+  const simulation = {
+    ...base,
+    requests: 5_000,
+    intervals: 120,
+    behaviour: burstsSoon((0.2 * share) / (1 - share), 0.03),
+  };
+  expect(rollouts(200, simulation, policyOf(errors(0.01)), 'Healthy').healthy).toBeLessThanOrEqual(10);
+});
+
+test('a canary of which all requests of one second fail, and none after that, is Healthy within 50 minutes', () => {
+  const behaviour = () => {
+    let interval = 0;
+    return () => {
+      interval += 1;
+      return { canary: { errorRate: interval === 3 ? 0.1 : 0 }, stable: { errorRate: 0 } };
+    };
+  };
+  const simulation = { ...base, requests: 3_900, intervals: 300, behaviour };
+  const { healthy, requestsAt95 } = rollouts(40, simulation, policyOf(errors(0.01)), 'Healthy');
+  expect(healthy).toBe(40);
+  expect(requestsAt95 / 390 / 6).toBeLessThanOrEqual(50);
+});

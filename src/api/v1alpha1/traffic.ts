@@ -60,7 +60,10 @@ export const Fallback = Type.Object(
     after: Type.Optional(
       duration(
         { min: '1ms', max: '10m' },
-        { description: 'How long the chosen revision may take, 1ms to 10m. Default: until limits.timeout.' },
+        {
+          description:
+            'How long the chosen revision may take from when the router has the whole request, 1ms to 10m; waiting for one of its pods counts. Default: until limits.timeout.',
+        },
       ),
     ),
   },

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../../../e2e/cluster/free-port.ts';
@@ -159,6 +160,34 @@ describe('fallback', () => {
     await clock?.advance(1);
     await expect.poll(() => fallback.outcomes).toEqual(['success']);
     await clock?.advance(2_000);
+    expect(await answer).toContain('"data":[7]');
+    expect(target.outcomes).toEqual(['error']);
+  });
+
+  it('what a revision may take begins when its request is whole: a client that sends slowly is not its fault', async () => {
+    const { port, primary, clock, target, fallback } = await setUp(() => undefined, 50);
+    const client = net.client(port);
+    client.write(post('hello', 'Expect: 100-continue\r\n').slice(0, -3));
+    expect(String(await once(client, 'data'))).toContain('100 Continue');
+    await clock?.advance(1_000);
+    client.write('llo');
+    await expect.poll(() => primary.bodies).toEqual(['hello']);
+    await clock?.advance(49);
+    expect(target.outcomes).toEqual([]);
+    await clock?.advance(1);
+    await expect.poll(() => fallback.outcomes).toEqual(['success']);
+  });
+
+  it('a revision whose pods are all busy for too long is given up for the fallback', async () => {
+    const clock = new FakeClock();
+    const other = await startPod(() => y(7));
+    const [target, fallback] = [targetOf([await freePort()], { maxInFlight: 0 }), targetOf([other.port])];
+    const { port } = await start(choiceOf(target, { fallback: { target: fallback, afterMs: 50 } }), clock);
+    const answer = net.raw(port, post('hello'));
+    await expect.poll(() => target.pool.waiting).toBe(1);
+    await clock.advance(50);
+    await expect.poll(() => fallback.outcomes).toEqual(['success']);
+    await clock.advance(2_000);
     expect(await answer).toContain('"data":[7]');
     expect(target.outcomes).toEqual(['error']);
   });

@@ -86,9 +86,7 @@ export class BufferedExchange implements Exchange, CallOwner {
     this.#startCopy();
     const { fallback, target, elsewhere } = this.#choice;
     if (fallback?.afterMs !== undefined) {
-      const { clock } = this.#surroundings;
-      const leftMs = this.#request.startedAtMs + fallback.afterMs - clock.nowMs();
-      this.#cancelPatience = clock.afterDelay(Math.max(0, leftMs), () => this.#losePatience());
+      this.#cancelPatience = this.#surroundings.clock.afterDelay(fallback.afterMs, () => this.#losePatience());
     }
     this.#ask(target, elsewhere, this.#body.bytes, true);
   }

@@ -71,10 +71,11 @@ export class GrpcCall implements EndpointWaiter {
     this.#deadlineMs =
       this.#startedMs + (parseGrpcTimeout(typeof timeout === 'string' ? timeout : undefined) ?? Infinity);
     this.#headLimitMs = Math.min(this.#startedMs + choice.timeoutMs, this.#deadlineMs);
-    const fallbackMs = this.#startedMs + (choice.fallback?.afterMs ?? Infinity);
-    this.#cancelTimer = this.#timer(Math.min(this.#headLimitMs, fallbackMs));
+    this.#cancelTimer = this.#timer(this.#headLimitMs);
     client.on('error', () => undefined);
     client.once('close', () => this.#gone());
+    // Read also while the call waits for a pod: from its last byte on the wait is the revision's.
+    if (choice.fallback?.afterMs !== undefined) this.#read();
     this.#ask(choice);
   }
 
@@ -154,17 +155,22 @@ export class GrpcCall implements EndpointWaiter {
   }
 
   #read(): void {
-    if (this.#isReading) {
-      this.#client.resume();
-      return;
+    if (!this.#isReading) {
+      this.#isReading = true;
+      this.#client.on('data', (chunk: Buffer) => this.#onRequestData(chunk));
+      this.#client.once('end', () => this.#onRequestWhole());
     }
-    this.#isReading = true;
-    this.#client.on('data', (chunk: Buffer) => this.#onRequestData(chunk));
-    this.#client.once('end', () => {
-      this.#isRequestWhole = true;
-      this.#surroundings.listener?.requestWhole();
-      this.#attempt?.stream.end();
-    });
+    this.#client.resume();
+  }
+
+  #onRequestWhole(): void {
+    this.#isRequestWhole = true;
+    this.#surroundings.listener?.requestWhole();
+    this.#attempt?.stream.end();
+    const afterMs = this.#choice.fallback?.afterMs;
+    if (afterMs === undefined || this.#isDone || this.#headSeconds !== undefined || !this.#canFallBack) return;
+    this.#cancelTimer();
+    this.#cancelTimer = this.#timer(Math.min(this.#headLimitMs, this.#surroundings.clock.nowMs() + afterMs));
   }
 
   #onRequestData(chunk: Buffer): void {
@@ -180,8 +186,9 @@ export class GrpcCall implements EndpointWaiter {
     this.#surroundings.listener?.requestData(chunk);
     this.#keep(chunk);
     const stream = this.#attempt?.stream;
-    if (stream === undefined) this.#client.pause();
-    else if (!stream.write(chunk)) {
+    if (stream === undefined) {
+      if (this.#replayBytes > MAX_REPLAY_BYTES) this.#client.pause();
+    } else if (!stream.write(chunk)) {
       this.#client.pause();
       stream.once('drain', () => this.#client.resume());
     }
@@ -190,7 +197,7 @@ export class GrpcCall implements EndpointWaiter {
   #keep(chunk: Buffer): void {
     if (this.#replay === undefined) return;
     this.#replayBytes += chunk.length;
-    if (this.#replayBytes > MAX_REPLAY_BYTES) this.#replay = undefined;
+    if (this.#replayBytes > MAX_REPLAY_BYTES && this.#attempt !== undefined) this.#replay = undefined;
     else this.#replay.push(chunk);
   }
 

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { freePort } from '../../../../e2e/cluster/free-port.ts';
+import { FakeClock } from '../../testing/fake-clock.ts';
 import { GrpcRelayFixture, message, none } from '../testing/grpc-relay-fixture.ts';
 import { grpcTarget } from '../testing/target-under-test.ts';
 
@@ -62,6 +63,36 @@ describe('another pod is asked', () => {
     expect(String(await client.unary(message, none))).toBe('good');
     expect(first.observer.snapshot()).toMatchObject({ requests: 1, errors: 1 });
     expect(first.pool.inFlight + target.pool.inFlight).toBe(0);
+  });
+
+  test('as the fallback, but not because the client sends slowly: what a revision may take begins when it has sent all', async () => {
+    const clock = new FakeClock();
+    const [pod, other] = [await net.pod('chosen'), await net.pod('other')];
+    const fallback = { target: grpcTarget('churn-old', [other.port]), afterMs: 30 };
+    const { client, target } = await net.relayTo([pod.port], { fallback }, { clock });
+    const { call, answer } = client.upload(none);
+    call.write(message);
+    await expect.poll(() => pod.calls).toBe(1);
+    await clock.advance(1_000);
+    call.end();
+    expect(String(await answer)).toBe('3');
+    expect(target.observer.snapshot()).toMatchObject({ requests: 1, errors: 0 });
+    expect(other.calls).toBe(0);
+  });
+
+  test('as the fallback, when the pods of the revision are busy for too long', async () => {
+    const clock = new FakeClock();
+    const good = await net.pod('good');
+    const fallback = { target: grpcTarget('churn-old', [good.port]), afterMs: 30 };
+    const { client, target } = await net.relayTo([await freePort()], { fallback }, { clock, maxInFlight: 0 });
+    const answer = client.unary(message, none);
+    await expect.poll(() => target.pool.waiting).toBe(1);
+    await expect.poll(() => clock.waiting).toBe(1);
+    await clock.advance(29);
+    expect(target.pool.waiting).toBe(1);
+    await clock.advance(1);
+    expect(String(await answer)).toBe('good');
+    expect(target.observer.snapshot()).toMatchObject({ requests: 1, errors: 1 });
   });
 
   test('as the fallback, when the revision errs; the error counts against the revision', async () => {

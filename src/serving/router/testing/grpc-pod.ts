@@ -3,6 +3,7 @@ import {
   type ClientDuplexStream,
   type ClientOptions,
   type ClientReadableStream,
+  type ClientWritableStream,
   credentials,
   type Metadata,
   Server,
@@ -130,14 +131,23 @@ export class GrpcTestClient {
 
   /** Sends these messages and takes one answer. */
   collect(messages: readonly Buffer[], metadata: Metadata): Promise<Buffer> {
-    const { path } = SERVICE.Collect;
-    return new Promise((resolve, reject) => {
-      const call = this.client.makeClientStreamRequest(path, same, same, metadata, (error, answer) =>
-        answer === undefined ? reject(error) : resolve(answer),
-      );
-      for (const message of messages) call.write(message);
-      call.end();
-    });
+    const { call, answer } = this.upload(metadata);
+    for (const message of messages) call.write(message);
+    call.end();
+    return answer;
+  }
+
+  /** A call that sends messages until it is ended, and takes one answer. */
+  upload(metadata: Metadata): { readonly call: ClientWritableStream<Buffer>; readonly answer: Promise<Buffer> } {
+    const { promise: answer, resolve, reject } = Promise.withResolvers<Buffer>();
+    const call = this.client.makeClientStreamRequest<Buffer, Buffer>(
+      SERVICE.Collect.path,
+      same,
+      same,
+      metadata,
+      (error, given) => (given === undefined ? reject(error) : resolve(given)),
+    );
+    return { call, answer };
   }
 
   list(metadata: Metadata): ClientReadableStream<Buffer> {

@@ -85,7 +85,7 @@ export interface RevisionObserver {
   ended(outcome: RequestOutcome, seconds: number): void;
   /** A copy ended. `agreed` is undefined where there were not two answers that could be compared. */
   mirrored(outcome: 'success' | 'error', seconds: number, agreed: boolean | undefined): void;
-  /** A copy was not sent because too many were under way. */
+  /** A copy was not sent: too many were under way, no memory was left for it, or it would have had to wait for a pod. */
   mirrorDropped(): void;
 }
 

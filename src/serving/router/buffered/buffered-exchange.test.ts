@@ -88,6 +88,19 @@ describe('mirror', () => {
     await expect.poll(() => copies.copies).toEqual([{ outcome: 'error', agreed: undefined }]);
   });
 
+  it('a copy never waits where users wait: with all pods of the mirror busy it is dropped', async () => {
+    const primary = await startPod(() => y(1));
+    const mirror = await startPod(() => undefined);
+    const room = { waiting: 0, max: 10 };
+    const target = targetOf([primary.port], { room });
+    const copies = targetOf([mirror.port], { revision: 'm-2', maxInFlight: 1, room });
+    const { port } = await start(choiceOf(target, { mirror: { target: copies, tolerance: 0 } }));
+    expect(await net.raw(port, post('one'))).toContain('200 OK');
+    await expect.poll(() => mirror.bodies).toEqual(['one']);
+    expect(await net.raw(port, post('two'))).toContain('200 OK');
+    expect([copies.copies, room.waiting, copies.pool.inFlight]).toEqual([[{ outcome: 'dropped' }], 0, 1]);
+  });
+
   it('a client that goes away does not end the copy', async () => {
     const primary = await startPod(() => undefined);
     const mirror = await startPod(() => y(1));

@@ -1,3 +1,4 @@
+import { PoolWithoutRoom } from '../balancing/pool-without-room.ts';
 import { Call } from '../http1/call.ts';
 import type { CallOwner, CallRequest, CallSurroundings } from '../http1/exchange.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
@@ -16,13 +17,14 @@ export interface MirrorOptions {
 
 /**
  * A copy of a request, whose answer is compared with the one that the client gets and thrown away. It outlives the
- * request; nothing of it reaches the client.
+ * request; nothing of it reaches the client. Where it would have to wait for a pod, it is not sent.
  */
 export class MirrorCopy implements CallOwner {
   readonly #options: MirrorOptions;
   readonly #surroundings: CallSurroundings;
   readonly #call: Call;
   readonly #recorder: AnswerRecorder;
+  readonly #pool: PoolWithoutRoom;
   #cancelDeadline: () => void = () => undefined;
   #isOver = false;
   #isPrimaryOver = false;
@@ -35,6 +37,7 @@ export class MirrorCopy implements CallOwner {
     this.#surroundings = surroundings;
     this.#call = new Call(surroundings, this);
     this.#recorder = new AnswerRecorder(options.budget);
+    this.#pool = new PoolWithoutRoom(options.target.pool);
   }
 
   start(request: CallRequest, body: Buffer): void {
@@ -43,7 +46,8 @@ export class MirrorCopy implements CallOwner {
       this.#call.cancel('late');
       this.#finish();
     });
-    this.#call.start({ ...request, target: this.#options.target, elsewhere: [] }, 0, 0, true, body);
+    const target = { ...this.#options.target, pool: this.#pool };
+    this.#call.start({ ...request, target, elsewhere: [] }, 0, 0, true, body);
     this.#call.flushRequest();
   }
 
@@ -98,6 +102,7 @@ export class MirrorCopy implements CallOwner {
     const agreed = mine === undefined || theirs === undefined ? undefined : answersAgree(theirs, mine, tolerance);
     this.#recorder.release();
     this.#primary?.release();
-    target.observer.mirrored(this.#outcome === 'success' ? 'success' : 'error', this.#seconds, agreed);
+    if (this.#pool.wasDropped) target.observer.mirrorDropped();
+    else target.observer.mirrored(this.#outcome === 'success' ? 'success' : 'error', this.#seconds, agreed);
   }
 }

@@ -104,6 +104,20 @@ describe('a mirrored call', () => {
     await expect.poll(() => mirrored(mirror)).toMatchObject({ requests: 1, errors: 1, compared: 0 });
   });
 
+  it('a copy never waits where users wait: with all pods of the mirror busy it is dropped', async () => {
+    const { port } = await net.pod('a');
+    const busy = await net.pod('b', { unary: () => undefined });
+    const [target, mirror] = [grpcTarget('churn-a', [port]), grpcTarget('churn-b', [busy.port], { maxInFlight: 1 })];
+    const { client, upstreams } = await net.relay(always(target, { mirror: { target: mirror, tolerance: 0 } }));
+    await client.unary(message, none);
+    await expect.poll(() => busy.calls).toBe(1);
+    const usedBytes = upstreams.budget.usedBytes;
+    await client.unary(message, none);
+    expect(mirrored(mirror)).toMatchObject({ requests: 0, dropped: 1 });
+    expect([mirror.pool.waiting, mirror.pool.inFlight]).toEqual([0, 1]);
+    expect(upstreams.budget.usedBytes).toBe(usedBytes);
+  });
+
   it('a client that goes away does not end the copy', async () => {
     const { promise: asked, resolve: answerCopy } = Promise.withResolvers<() => void>();
     const { client, target, mirror } = await setUp(

@@ -1,4 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http2';
+import { PoolWithoutRoom } from '../balancing/pool-without-room.ts';
 import { MAX_KEPT_BYTES } from '../buffered/answer.ts';
 import { MAX_COPIES } from '../buffered/buffered-exchange.ts';
 import { type BufferBudget, CollectedBytes } from '../buffered/collected-bytes.ts';
@@ -22,12 +23,13 @@ export interface MirrorSurroundings {
 
 /**
  * Listens to a call and sends a copy of its request, once that is whole, to the mirror; compares the two answers. Requests
- * of more than one message are streams, which are not copied. Nothing of it reaches the client, and the copy outlives the
- * call, until the time in which its answer has to begin is over.
+ * of more than one message are streams, which are not copied, and no copy waits for a pod. Nothing of it reaches the
+ * client, and the copy outlives the call, until the time in which its answer has to begin is over.
  */
 export class GrpcMirror implements CallListener {
   readonly #surroundings: MirrorSurroundings;
   readonly #mirror: NonNullable<Choice['mirror']>;
+  readonly #pool: PoolWithoutRoom;
   readonly #headers: IncomingHttpHeaders;
   readonly #maxBodyBytes: number;
   readonly #startedMs: number;
@@ -52,6 +54,7 @@ export class GrpcMirror implements CallListener {
     const { clock, budget, copies } = surroundings;
     this.#surroundings = surroundings;
     this.#mirror = mirror;
+    this.#pool = new PoolWithoutRoom(mirror.target.pool);
     this.#headers = headers;
     this.#maxBodyBytes = maxBodyBytes;
     this.#startedMs = clock.nowMs();
@@ -114,7 +117,7 @@ export class GrpcMirror implements CallListener {
       mirrorDropped: () => undefined,
     };
     const choice: Choice = {
-      target: { ...target, observer },
+      target: { ...target, pool: this.#pool, observer },
       elsewhere: [],
       maxBodyBytes: this.#maxBodyBytes,
       timeoutMs: Math.max(0, this.#deadlineMs - nowMs),
@@ -153,7 +156,8 @@ export class GrpcMirror implements CallListener {
     const agreed = mine && theirs && grpcAnswersAgree(path, mine, theirs, tolerance);
     this.#primary.release();
     this.#copy.release();
-    target.observer.mirrored(this.#outcome === 'error' ? 'error' : 'success', this.#seconds, agreed);
+    if (this.#pool.wasDropped) target.observer.mirrorDropped();
+    else target.observer.mirrored(this.#outcome === 'error' ? 'error' : 'success', this.#seconds, agreed);
   }
 
   #drop(): void {

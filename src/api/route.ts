@@ -44,7 +44,14 @@ export type HeaderMatch = Static<typeof HeaderMatch>;
 /** Where a request goes, in this namespace: a revision of this ModelDeployment, or another ModelDeployment. */
 export const Destination = Type.Union([
   Type.Object({ revision }, strict),
-  Type.Object({ modelDeployment: Type.String({ minLength: 1, maxLength: 63 }) }, strict),
+  Type.Object(
+    {
+      modelDeployment: Type.String({ minLength: 1, maxLength: 63 }),
+      /** Under which its servers know its model: requests are sent on with it. Absent: with the name that the client gave. */
+      modelName: Type.Optional(Type.String({ minLength: 1, maxLength: 253 })),
+    },
+    strict,
+  ),
 ]);
 export type Destination = Static<typeof Destination>;
 

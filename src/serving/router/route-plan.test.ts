@@ -46,7 +46,7 @@ function plan(route: Partial<Route>, { protocol = 'http', random = () => 0, away
     targets,
     random,
     onPassedOver: (revision) => passedOver.push(revision),
-    planOf: () => other && { target: () => other },
+    planOf: () => other && { target: () => other, isEnsemble: false },
   });
   return { subject, passedOver, choose: () => told(subject.choose({ get: () => undefined })) };
 }

@@ -1,6 +1,6 @@
 import type { Destination, Route } from '../../api/route.ts';
 import { type Candidate, Split, type SplitOptions } from './split.ts';
-import type { Choice, EnsembleChoice, RequestFields, RequestRouter, Target, Unroutable } from './types.ts';
+import type { Choice, EnsembleMember, OtherTarget, RequestFields, RequestRouter, Target, Unroutable } from './types.ts';
 
 export type Protocol = 'http' | 'grpc';
 
@@ -8,8 +8,11 @@ export interface PlanSurroundings extends SplitOptions {
   /** Every backend of the route. */
   readonly targets: ReadonlyMap<string, Target>;
   /** What the route of another ModelDeployment of this namespace says; undefined where it has none. */
-  readonly planOf: (modelDeployment: string, protocol: Protocol) => Pick<RoutePlan, 'target'> | undefined;
+  readonly planOf: (modelDeployment: string, protocol: Protocol) => OtherPlan | undefined;
 }
+
+/** Whom the route of another ModelDeployment chooses. */
+type OtherPlan = Pick<RoutePlan, 'target' | 'isEnsemble'>;
 
 /** A revision as the requests of one protocol see it. */
 class Revision implements Candidate {
@@ -78,6 +81,11 @@ export class RoutePlan implements RequestRouter {
         : undefined;
   }
 
+  /** All of its members answer together: no revision of it answers alone. */
+  get isEnsemble(): boolean {
+    return this.#route.ensemble !== undefined;
+  }
+
   choose(fields: RequestFields, lost?: Target): Choice | Unroutable {
     if (this.#route.ensemble !== undefined) return this.#chooseEnsemble(this.#route.ensemble, fields);
     const target = this.target(fields, lost) ?? (this.#route.fallback === undefined ? undefined : this.#first);
@@ -108,37 +116,42 @@ export class RoutePlan implements RequestRouter {
     const { fallback } = this.#route;
     if (fallback === undefined) return undefined;
     const other = this.#destination(fallback.to, fields);
-    return other === undefined || other === target ? undefined : { target: other, afterMs: fallback.afterMs };
+    return other === undefined || other.target === target ? undefined : { ...other, afterMs: fallback.afterMs };
   }
 
   #chooseEnsemble(ensemble: NonNullable<Route['ensemble']>, fields: RequestFields): Choice | Unroutable {
-    const members: EnsembleChoice['members'][number][] = [];
+    const members: EnsembleMember[] = [];
     for (const { to, weight } of ensemble.members) {
-      const target = this.#destination(to, fields);
+      const member = this.#destination(to, fields);
       // Fewer members would be another answer, which nobody asked for.
-      if (target === undefined || target.pool.size === 0) return { reason: this.#whyNotMember(to) };
-      members.push({ target, weight });
+      if (member === undefined || member.target.pool.size === 0) return { reason: this.#whyNotMember(to) };
+      members.push({ ...member, weight });
     }
     const [first] = members;
     if (first === undefined) return { reason: this.#whyNot() };
     return { ...this.#choice(first.target, []), ensemble: { members, combine: ensemble.combine } };
   }
 
-  #destination(to: Destination, fields: RequestFields): Target | undefined {
-    if ('revision' in to) return this.#speaking.get(to.revision);
-    return this.#planOf(to.modelDeployment)?.target(fields);
+  #destination(to: Destination, fields: RequestFields): OtherTarget | undefined {
+    if ('revision' in to) {
+      const target = this.#speaking.get(to.revision);
+      return target && { target };
+    }
+    const target = this.#planOf(to.modelDeployment)?.target(fields);
+    return target && { target, modelName: to.modelName };
   }
 
-  #planOf(modelDeployment: string): Pick<RoutePlan, 'target'> | undefined {
+  #planOf(modelDeployment: string): OtherPlan | undefined {
     return this.#surroundings.planOf(modelDeployment, this.#protocol);
   }
 
   #whyNotMember(to: Destination): string {
     if ('revision' in to) return `revision ${to.revision} of the ensemble has no ready pod`;
     const { modelDeployment } = to;
-    return this.#planOf(modelDeployment) === undefined
-      ? `ModelDeployment ${modelDeployment} of the ensemble has no route: it does not exist, or no router stands before it`
-      : `ModelDeployment ${modelDeployment} of the ensemble has no ready pod`;
+    const plan = this.#planOf(modelDeployment);
+    const named = `ModelDeployment ${modelDeployment} of the ensemble`;
+    if (plan === undefined) return `${named} has no route: it does not exist, or no router stands before it`;
+    return plan.isEnsemble ? `${named} is an ensemble itself` : `${named} has no ready pod`;
   }
 
   #whyNot(): string {

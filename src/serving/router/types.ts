@@ -97,8 +97,19 @@ export interface Target {
   readonly observer: RevisionObserver;
 }
 
+/** Who is asked beside, or in place of, the target of a choice. */
+export interface OtherTarget {
+  readonly target: Target;
+  /** Asked for by this name, of no version; undefined: as the client asked. */
+  readonly modelName?: string | undefined;
+}
+
+export interface EnsembleMember extends OtherTarget {
+  readonly weight: number;
+}
+
 export interface EnsembleChoice {
-  readonly members: readonly { readonly target: Target; readonly weight: number }[];
+  readonly members: readonly EnsembleMember[];
   readonly combine: 'Average' | 'Vote';
 }
 
@@ -112,7 +123,7 @@ export interface Choice {
   readonly timeoutMs: number;
   /** This request is copied there. */
   readonly mirror?: { readonly target: Target; readonly tolerance: number } | undefined;
-  readonly fallback?: { readonly target: Target; readonly afterMs?: number | undefined } | undefined;
+  readonly fallback?: (OtherTarget & { readonly afterMs?: number | undefined }) | undefined;
   readonly ensemble?: EnsembleChoice | undefined;
 }
 

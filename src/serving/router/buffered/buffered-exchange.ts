@@ -1,5 +1,5 @@
 import { Call } from '../http1/call.ts';
-import type { CallOwner, CallRequest, CallSurroundings, Exchange, Hold } from '../http1/exchange.ts';
+import type { AskedTarget, CallOwner, CallRequest, CallSurroundings, Exchange, Hold } from '../http1/exchange.ts';
 import type { HttpError } from '../http1/http-error.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Choice, RequestOutcome, Target, Unroutable } from '../types.ts';
@@ -73,7 +73,7 @@ export class BufferedExchange implements Exchange, CallOwner {
       this.#dropCopy();
       this.#isStreaming = true;
       // A copy of its own: the memory for it is given back.
-      this.#ask(this.#choice.target, this.#choice.elsewhere, Buffer.from(this.#body.bytes), false);
+      this.#ask(this.#choice, Buffer.from(this.#body.bytes), false);
       this.#call.body(bytes, start, end);
     }
   }
@@ -84,11 +84,11 @@ export class BufferedExchange implements Exchange, CallOwner {
       return;
     }
     this.#startCopy();
-    const { fallback, target, elsewhere } = this.#choice;
+    const { fallback } = this.#choice;
     if (fallback?.afterMs !== undefined) {
       this.#cancelPatience = this.#surroundings.clock.afterDelay(fallback.afterMs, () => this.#losePatience());
     }
-    this.#ask(target, elsewhere, this.#body.bytes, true);
+    this.#ask(this.#choice, this.#body.bytes, true);
   }
 
   flushRequest(): boolean {
@@ -157,8 +157,8 @@ export class BufferedExchange implements Exchange, CallOwner {
     this.#owner.ended(target, outcome, seconds);
   }
 
-  #ask(target: Target, elsewhere: readonly Target[], body: Buffer, isComplete: boolean): void {
-    this.#call.start({ ...this.#request, target, elsewhere }, 0, 0, isComplete, body);
+  #ask({ target, modelName, elsewhere }: AskedTarget, body: Buffer, isComplete: boolean): void {
+    this.#call.start({ ...this.#request, target, modelName, elsewhere }, 0, 0, isComplete, body);
     this.#call.flushRequest();
   }
 
@@ -167,7 +167,7 @@ export class BufferedExchange implements Exchange, CallOwner {
     this.#mayFallBack = false;
     this.#hasFallenBack = true;
     const { fallback } = this.#choice;
-    if (fallback !== undefined) this.#ask(fallback.target, [], this.#body.bytes, true);
+    if (fallback !== undefined) this.#ask({ ...fallback, elsewhere: [] }, this.#body.bytes, true);
   }
 
   #losePatience(): void {

@@ -3,7 +3,7 @@ import { Call } from '../http1/call.ts';
 import type { CallOwner, CallRequest, Exchange, Hold } from '../http1/exchange.ts';
 import { HttpError } from '../http1/http-error.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
-import type { Choice, EnsembleChoice, RequestOutcome, Target } from '../types.ts';
+import type { Choice, EnsembleChoice, OtherTarget, RequestOutcome, Target } from '../types.ts';
 import { AnswerRecorder, MAX_KEPT_BYTES } from './answer.ts';
 import type { BufferedSurroundings } from './buffered-exchange.ts';
 import { CollectedBytes } from './collected-bytes.ts';
@@ -44,7 +44,7 @@ export class EnsembleExchange implements Exchange {
     this.#body = new CollectedBytes(surroundings.budget, choice.maxBodyBytes);
     this.#members = ensemble.members.map(
       (member) =>
-        new Member(surroundings, member.target, {
+        new Member(surroundings, member, {
           answered: () => this.#memberAnswered(),
           failed: (error) => this.#fail(error),
           ended: (target, outcome, seconds) => owner.ended(target, outcome, seconds),
@@ -68,9 +68,9 @@ export class EnsembleExchange implements Exchange {
   }
 
   complete(): void {
-    for (const { call, target } of this.#members) {
+    for (const { call, target, modelName } of this.#members) {
       if (this.#isDone) return;
-      call.start({ ...this.#request, target, elsewhere: [] }, 0, 0, true, this.#body.bytes);
+      call.start({ ...this.#request, target, modelName, elsewhere: [] }, 0, 0, true, this.#body.bytes);
       call.flushRequest();
     }
   }
@@ -164,12 +164,14 @@ interface MemberEvents {
 
 class Member implements CallOwner {
   readonly target: Target;
+  readonly modelName: string | undefined;
   readonly call: Call;
   readonly recorder: AnswerRecorder;
   readonly #events: MemberEvents;
 
-  constructor(surroundings: BufferedSurroundings, target: Target, events: MemberEvents) {
+  constructor(surroundings: BufferedSurroundings, { target, modelName }: OtherTarget, events: MemberEvents) {
     this.target = target;
+    this.modelName = modelName;
     this.#events = events;
     this.call = new Call(surroundings, this);
     this.recorder = new AnswerRecorder(surroundings.budget);

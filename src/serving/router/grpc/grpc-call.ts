@@ -6,6 +6,7 @@ import { GRPC_STATUS, isServerFailure, statusOf, statusTrailers, trailersOnly } 
 import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
 import type { Upstream } from './grpc-upstreams.ts';
 import { MessageMeter } from './message-meter.ts';
+import { renaming } from './model-rename.ts';
 import { passable } from './passable-headers.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = constants;
@@ -25,6 +26,8 @@ interface Attempt {
   readonly endpoint: Endpoint;
   readonly upstream: Upstream;
   readonly stream: ClientHttp2Stream;
+  /** The request's bytes as this target is sent them. */
+  readonly worded: (chunk: Buffer) => Buffer;
 }
 
 /**
@@ -138,12 +141,14 @@ export class GrpcCall implements EndpointWaiter {
       this.#askAnother(endpoint, 'cannot be asked', true);
       return;
     }
-    const attempt: Attempt = { target: this.#target, endpoint, upstream, stream };
+    const other = this.#hasFallenBack ? this.#choice.fallback : undefined;
+    const worded = renaming(this.#headers[':path'], other?.modelName);
+    const attempt: Attempt = { target: this.#target, endpoint, upstream, stream, worded };
     this.#attempt = attempt;
     stream.on('error', () => undefined);
     stream.once('response', (headers, flags) => this.#onHead(attempt, headers, flags));
     stream.once('close', () => this.#onBroken(attempt));
-    for (const chunk of this.#replay ?? []) stream.write(chunk);
+    for (const chunk of this.#replay ?? []) stream.write(worded(chunk));
     if (this.#isRequestWhole) stream.end();
     else this.#read();
   }
@@ -185,12 +190,12 @@ export class GrpcCall implements EndpointWaiter {
     }
     this.#surroundings.listener?.requestData(chunk);
     this.#keep(chunk);
-    const stream = this.#attempt?.stream;
-    if (stream === undefined) {
+    const attempt = this.#attempt;
+    if (attempt === undefined) {
       if (this.#replayBytes > MAX_REPLAY_BYTES) this.#client.pause();
-    } else if (!stream.write(chunk)) {
+    } else if (!attempt.stream.write(attempt.worded(chunk))) {
       this.#client.pause();
-      stream.once('drain', () => this.#client.resume());
+      attempt.stream.once('drain', () => this.#client.resume());
     }
   }
 

@@ -295,7 +295,7 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     if (request === undefined) return;
     this.#readHead(request);
     this.#sentAtMs = nowMs;
-    head.write(out);
+    head.write(out, request.modelName);
     out.appendText(request.lines);
     out.appendNumber(Math.max(1, Math.ceil(request.deadlineMs - nowMs)));
     out.appendText('\r\n\r\n');

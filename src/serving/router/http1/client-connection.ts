@@ -9,7 +9,8 @@ import { LF } from './characters.ts';
 import type { CallOwner, CallRequest, Exchange } from './exchange.ts';
 import { INCOMPLETE, MAX_HEAD_BYTES } from './field-lines.ts';
 import { HttpError, REASON_PHRASES } from './http-error.ts';
-import { lateAnswer, tooLarge } from './refusals.ts';
+import { asksToInfer } from './model-path.ts';
+import { lateAnswer, notCombined, tooLarge } from './refusals.ts';
 import type { RelaySurroundings } from './relay-surroundings.ts';
 import { RequestBody } from './request-body.ts';
 import { TIMEOUT_HEADER } from './request-head.ts';
@@ -182,8 +183,10 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
   #buffer(choice: Choice, request: CallRequest, bodyStart: number, bodyEnd: number): void {
     const { mirror, fallback, ensemble } = choice;
     // Only inference is copied and combined: what is asked of the server itself has no answer to compare.
-    const isInference = this.#surroundings.head.method === 'POST';
+    const { head } = this.#surroundings;
+    const isInference = head.method === 'POST';
     if (isInference && ensemble !== undefined) {
+      if (!asksToInfer(head.path)) throw notCombined(head.path);
       this.#exchange = new EnsembleExchange(this.#surroundings, this, choice, ensemble, request);
     } else if (fallback !== undefined || (isInference && mirror !== undefined)) {
       const asked = isInference ? choice : { ...choice, mirror: undefined };

@@ -1,4 +1,4 @@
-import type { Choice, RequestOutcome, RouterClock, Target, Unroutable } from '../types.ts';
+import type { Choice, OtherTarget, RequestOutcome, RouterClock, Target, Unroutable } from '../types.ts';
 import type { HttpError } from './http-error.ts';
 import type { OutBuffer } from './out-buffer.ts';
 import type { RequestHead } from './request-head.ts';
@@ -56,10 +56,13 @@ export interface Exchange {
   cancel(why: 'cancelled' | 'late'): void;
 }
 
-/** Bytes of a request that is sent: its head, and where it may go. */
-export interface CallRequest {
-  readonly target: Target;
+/** Where a request may go. */
+export interface AskedTarget extends OtherTarget {
   readonly elsewhere: readonly Target[];
+}
+
+/** Bytes of a request that is sent: its head, and where it may go. */
+export interface CallRequest extends AskedTarget {
   /** Holds the head from `start`, as `RequestHead` reads it again where it has to be sent again. */
   readonly bytes: Buffer;
   readonly start: number;

@@ -18,6 +18,15 @@ export function noPod({ revision }: Target): HttpError {
   return new HttpError(503, `revision ${revision} has no ready pod`, 1);
 }
 
+/** An ensemble was asked for what its members' answers cannot become. */
+export function notCombined(path: string): HttpError {
+  const asked = path.length > 100 ? `${path.slice(0, 100)}...` : path;
+  return new HttpError(
+    501,
+    `an ensemble answers POST /v2/models/MODEL/infer only, not ${asked}: ask for tensors, or one of its members by its own name`,
+  );
+}
+
 export function tooLarge(size: string, maxBytes: number): HttpError {
   return new HttpError(413, `the body has ${size} bytes; at most ${maxBytes} are taken`);
 }

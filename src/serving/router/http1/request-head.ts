@@ -3,6 +3,7 @@ import { AUTHORITY, CLASS, CR, LF, SLASH, SPACE, startsWithFolded, TARGET, TOKEN
 import { FieldLines, hex, INCOMPLETE } from './field-lines.ts';
 import { Framing } from './framing.ts';
 import { HttpError, malformed } from './http-error.ts';
+import { askingFor } from './model-path.ts';
 import type { OutBuffer } from './out-buffer.ts';
 
 /** How long the sender will wait for the answer, in milliseconds; read from clients, and sent on with what is left of it. */
@@ -78,26 +79,32 @@ export class RequestHead implements RequestFields {
     return at;
   }
 
-  /** Appends the head as the next hop gets it, without hop-by-hop fields, but not yet its empty line. */
-  write(out: OutBuffer): void {
-    this.#writeLines(out);
+  /** What is asked for, with its query, without the host. */
+  get path(): string {
+    const isAbsolute = this.#authorityEnd !== 0;
+    const path = this.#bytes.toString('latin1', isAbsolute ? this.#authorityEnd : this.#targetStart, this.#targetEnd);
+    return isAbsolute && !path.startsWith('/') ? `/${path}` : path;
+  }
+
+  /**
+   * Appends the head as the next hop gets it, without hop-by-hop fields, but not yet its empty line.
+   * @param modelName of the model that is asked in place of the one that the path names
+   */
+  write(out: OutBuffer, modelName?: string): void {
+    this.#writeLines(out, modelName);
     if (this.bodyBytes === -1) out.appendText('transfer-encoding: chunked\r\n');
     else if (this.#rewritesLength) out.appendText(`content-length: ${this.bodyBytes}\r\n`);
   }
 
-  #writeLines(out: OutBuffer): void {
-    if (!this.isHttp10 && this.#authorityEnd === 0) {
+  #writeLines(out: OutBuffer, modelName: string | undefined): void {
+    if (!this.isHttp10 && this.#authorityEnd === 0 && modelName === undefined) {
       this.#fields.forward(out, this.#start);
       return;
     }
     const bytes = this.#bytes;
-    if (this.#authorityEnd === 0) {
-      out.append(bytes, this.#start, this.#targetEnd);
-    } else {
-      out.append(bytes, this.#start, this.#targetStart);
-      if (bytes[this.#authorityEnd] !== SLASH) out.appendText('/');
-      out.append(bytes, this.#authorityEnd, this.#targetEnd);
-    }
+    const { path } = this;
+    out.append(bytes, this.#start, this.#targetStart);
+    out.appendText(modelName === undefined ? path : askingFor(modelName, path));
     out.appendText(' HTTP/1.1\r\n');
     if (this.#authorityEnd !== 0) {
       out.appendText('Host: ');

@@ -1,11 +1,13 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { Command, Option } from 'commander';
 import type { Traffic } from '../../rollout/analysis/policy.ts';
-import { parseReading, type RecordedReading } from '../../rollout/analysis/record.ts';
+import type { RecordedReading } from '../../rollout/analysis/record.ts';
 import type { VerdictWord } from '../../rollout/analysis/verdict.ts';
+import { whenReaderStops } from './closed-output.ts';
 import { type PolicyFlags, policyInFile } from './policy-file.ts';
+import { readingsIn } from './readings.ts';
 import { replay } from './replay.ts';
+import { row } from './row.ts';
+import { Told } from './told.ts';
 
 /** 1 is commander's and Node's, for what could not be run at all. */
 const EXIT_CODES: Readonly<Record<VerdictWord, number>> = {
@@ -47,26 +49,22 @@ export const command = new Command('analyse')
   )
   .action(analyse);
 
-async function* readingsOf(file: string): AsyncGenerator<RecordedReading> {
-  let lineNumber = 0;
-  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Number.POSITIVE_INFINITY })) {
-    lineNumber += 1;
-    if (line.trim() !== '') yield parseReading(line, lineNumber);
+async function* noting(told: Told, readings: AsyncIterable<RecordedReading>): AsyncGenerator<RecordedReading> {
+  for await (const reading of readings) {
+    told.add(reading);
+    yield reading;
   }
 }
 
-const COLUMNS = { time: 24, requests: 10, verdict: 18 } as const;
-
-const row = (time: string, requests: string, verdict: string, message: string) =>
-  `${time.padEnd(COLUMNS.time)}  ${requests.padStart(COLUMNS.requests)}  ${verdict.padEnd(COLUMNS.verdict)}${message}\n`;
-
 async function analyse(flags: AnalyseFlags, self: Command): Promise<void> {
+  whenReaderStops(process.stdout, () => process.exit(1));
+  const told = new Told();
   try {
     const policy = await policyInFile(flags, flags.traffic, flags.analyse);
     if (policy === undefined) throw new Error('one of --policy and --deployment must be given');
     let last: VerdictWord = 'InsufficientData';
     process.stdout.write(row('TIME', 'REQUESTS', 'VERDICT', 'MESSAGE'));
-    for await (const { atMs, verdict } of replay(readingsOf(flags.record), policy, flags)) {
+    for await (const { atMs, verdict } of replay(noting(told, readingsIn(flags.record)), policy, flags)) {
       process.stdout.write(
         row(new Date(atMs).toISOString(), String(verdict.requests), verdict.verdict, verdict.message),
       );
@@ -74,6 +72,8 @@ async function analyse(flags: AnalyseFlags, self: Command): Promise<void> {
       // A rollout would have been taken back here: what came after is that of another one.
       if (last === 'Unhealthy') break;
     }
+    const missing = last === 'InsufficientData' ? told.missing(flags) : undefined;
+    if (missing !== undefined) process.stderr.write(`note: ${missing}\n`);
     process.exitCode = EXIT_CODES[last];
   } catch (error) {
     self.error(`error: ${error instanceof Error ? error.message : String(error)}`, { exitCode: 1 });

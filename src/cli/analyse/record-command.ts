@@ -9,6 +9,7 @@ import {
 } from '../../controllers/modeldeployment/analysis/queries.ts';
 import { httpCounts, parseCounts } from '../../controllers/modeldeployment/counts/reader.ts';
 import { prometheusClient } from '../../integrations/prometheus.ts';
+import { whenReaderStops } from './closed-output.ts';
 import { type PolicyFlags, policyInFile } from './policy-file.ts';
 import { type RecordOptions, recordCounts } from './record-counts.ts';
 
@@ -46,6 +47,7 @@ export const command = new Command('record')
 async function writeRecord(flags: RecordFlags, self: Command): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+  whenReaderStops(process.stdout, () => stop.abort());
   const [http, prometheus] = [httpCounts(), prometheusClient()];
   try {
     const ask = await questionsOf(flags, prometheus.query);

@@ -3,6 +3,7 @@ import type { RevisionCounts } from '../../api/counts.ts';
 import { compileConditions } from '../../rollout/analysis/conditions.ts';
 import { addCounts } from '../../rollout/analysis/interval.ts';
 import { InvalidRecord, parseReading, type RecordedReading } from '../../rollout/analysis/record.ts';
+import { counts } from '../../rollout/analysis/testing/observed.ts';
 import { policyOf } from '../../rollout/analysis/testing/policy.ts';
 import { simulate } from '../../rollout/analysis/testing/simulated-traffic.ts';
 import { type Judged, replay } from './replay.ts';
@@ -103,6 +104,12 @@ test('recorded answers of queries are judged by the conditions of the policy', a
 });
 
 describe('a line of a record', () => {
+  const none = counts({ requests: 0 });
+  const mirror = { requests: 0, errors: 0, dropped: 0, compared: 0, agreed: 0, latency: none.latency };
+  const tellingOf = (more: Partial<RevisionCounts>) => {
+    const told = { instance: 'one', inFlight: 0, revisions: { churn: { 'churn-2': { ...none, ...more } } } };
+    return JSON.stringify({ atMs: 1, routers: [{ source: 'router', counts: told }], servers: [] });
+  };
   test('is a reading', () => {
     const [reading] = recorded(0.01);
     expect(parseReading(JSON.stringify(reading), 1)).toEqual(reading);
@@ -112,6 +119,19 @@ describe('a line of a record', () => {
     ['{', /^line 3 is not JSON/],
     ['{"atMs": "now", "routers": [], "servers": []}', /^line 3: \/atMs/],
     ['{"atMs": 1, "routers": [{"source": "a"}], "servers": []}', /^line 3: \/routers\/0/],
+    ['{"atMs": 1e300, "routers": [], "servers": []}', /^line 3: \/atMs must be <= /],
+    ['{"atMs": NaN, "routers": [], "servers": []}', /^line 3 is not JSON/],
+    ['{"atMs": 1, "routers": [], "servers": [], "more": 1}', /^line 3: \/more is no field$/],
+    ['[]', /^line 3: the reading must be object$/],
+    [tellingOf({ requests: 5, errors: 6 }), /^line 3: router tells of churn-2 of churn 6 errors of 5 requests$/],
+    [
+      tellingOf({ mirror: { ...mirror, requests: 1, errors: 2 } }),
+      /^line 3: router tells of churn-2 of churn 2 errors of 1 copies$/,
+    ],
+    [
+      tellingOf({ mirror: { ...mirror, compared: 1, agreed: 2 } }),
+      /^line 3: router tells of churn-2 of churn 2 alike of 1 pairs$/,
+    ],
   ])('that is none is refused with its number: %s', (line, problem) => {
     expect(() => parseReading(line, 3)).toThrow(InvalidRecord);
     expect(() => parseReading(line, 3)).toThrow(problem);

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox';
-import Value from 'typebox/value';
+import { Compile } from 'typebox/compile';
 import { CountsSnapshot } from '../../api/counts.ts';
 
 /**
@@ -33,8 +33,8 @@ const Numbers = Type.Union([
 
 export const RecordedReading = Type.Object(
   {
-    /** Milliseconds since 1970. */
-    atMs: Type.Number(),
+    /** Milliseconds since 1970, as far as there are dates. */
+    atMs: Type.Number({ minimum: 0, maximum: 8.64e15 }),
     routers: Type.Array(Told),
     /** Servers tell what was predicted; and requests, where there are no routers. */
     servers: Type.Array(Told),
@@ -44,6 +44,8 @@ export const RecordedReading = Type.Object(
   strict,
 );
 export type RecordedReading = Static<typeof RecordedReading>;
+
+const reading = Compile(RecordedReading);
 
 /** A line of a record that is not one. */
 export class InvalidRecord extends Error {
@@ -58,11 +60,30 @@ export function parseReading(line: string, lineNumber: number): RecordedReading 
   } catch (error) {
     throw new InvalidRecord(`line ${lineNumber} is not JSON: ${error instanceof Error ? error.message : error}`);
   }
-  if (Value.Check(RecordedReading, value)) return value;
-  const [first] = Value.Errors(RecordedReading, value);
-  throw new InvalidRecord(
-    `line ${lineNumber}: ${first?.instancePath || 'the reading'} ${first?.message ?? 'is not as it should be'}`,
-  );
+  if (!reading.Check(value)) {
+    const [first] = reading.Errors(value);
+    // A field that there is not is told as one whose schema is `false`.
+    const problem = first?.keyword === 'boolean' ? 'is no field' : (first?.message ?? 'is not as it should be');
+    throw new InvalidRecord(`line ${lineNumber}: ${first?.instancePath || 'the reading'} ${problem}`);
+  }
+  const contradiction = [...value.routers, ...value.servers].map(contradictionIn).find((found) => found !== undefined);
+  if (contradiction !== undefined) throw new InvalidRecord(`line ${lineNumber}: ${contradiction}`);
+  return value;
+}
+
+/** Counts that cannot be: they would be judged as more errors than there are requests. */
+function contradictionIn(told: Told): string | undefined {
+  if (!('counts' in told)) return undefined;
+  for (const [name, revisions] of Object.entries(told.counts.revisions)) {
+    for (const [revision, { requests, errors, mirror }] of Object.entries(revisions)) {
+      const of = `${told.source} tells of ${revision} of ${name}`;
+      if (errors > requests) return `${of} ${errors} errors of ${requests} requests`;
+      if (mirror === undefined) continue;
+      if (mirror.errors > mirror.requests) return `${of} ${mirror.errors} errors of ${mirror.requests} copies`;
+      if (mirror.agreed > mirror.compared) return `${of} ${mirror.agreed} alike of ${mirror.compared} pairs`;
+    }
+  }
+  return undefined;
 }
 
 /** A sample as a number. */

@@ -54,6 +54,14 @@ describe('steps of a user', () => {
       'slow rate revenue',
     ]);
   });
+  test('with all of the traffic are judged by the limits of what compares too', () => {
+    const watched = [
+      { name: 'errors', builtin: 'ErrorRate', maxIncrease: { absolute: '1%' }, max: '5%' },
+      { name: 'latency', builtin: 'LatencyP99', maxIncrease: { relative: '25%' } },
+    ];
+    const compiled = rolloutOf({ strategy: 'Canary', steps: [{ weight: 50 }], analysis: { metrics: watched } });
+    expect(compiled.steps.map(({ analyse }) => analyse.join(' '))).toEqual(['errors latency', 'errors']);
+  });
   test('keep fractions of a mirror as they were written', () => {
     const [step] = rolloutOf({ strategy: 'Shadow', steps: [{ mirror: '0.7%' }] }).steps;
     expect(step && stepName(step)).toBe('mirror 0.7%');

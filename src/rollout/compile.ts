@@ -67,7 +67,12 @@ function isMeasurable(metric: AnalysisMetric, kind: Step['kind'], percent: numbe
   if (kind === 'smoke') return false;
   if (kind === 'mirror') return metric.builtin !== 'Throughput';
   if (metric.builtin === 'Agreement') return false;
-  return percent < 100 || (metric.maxIncrease === undefined && metric.builtin !== 'PredictionDistribution');
+  return percent < 100 || !onlyCompares(metric);
+}
+
+/** Whether a metric says nothing of a canary alone: it has no limit, or none that is not a distance to stable. */
+function onlyCompares({ builtin, max, maxIncrease }: AnalysisMetric): boolean {
+  return builtin === 'PredictionDistribution' || (maxIncrease !== undefined && max === undefined);
 }
 
 /** Tells steps apart: `Progress.step` counts in steps with this text. */

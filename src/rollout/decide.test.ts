@@ -240,6 +240,7 @@ describe('a canary that is judged', () => {
       metrics: ['errors'],
       sinceMs: asked[0]?.sinceMs,
       isMirrored: false,
+      limitsOnly: false,
     });
     expect(new Set(asked.map(({ sinceMs }) => sinceMs)).size).toBe(1);
   });

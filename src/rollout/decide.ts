@@ -72,6 +72,7 @@ function analysisOf(situation: Situation): AnalysisRequest | undefined {
     metrics: step.analyse,
     sinceMs: heldSinceMs,
     isMirrored: step.kind === 'mirror',
+    limitsOnly: step.kind === 'weight' && step.percent === 100,
   };
 }
 

@@ -187,6 +187,8 @@ export interface AnalysisRequest {
   readonly sinceMs: number;
   /** Whether the canary answers copies only. */
   readonly isMirrored: boolean;
+  /** Whether the step is to leave stable nothing: then what compares with it is judged by its limits alone. */
+  readonly limitsOnly: boolean;
 }
 
 /** What status says of it. */

@@ -46,13 +46,20 @@ function parsed(text: string): unknown {
   }
 }
 
+/** A step with such traffic; one where the canary answers all is the last one. */
+const stepOf = (traffic: Traffic, analyse: readonly string[] | undefined) => ({
+  traffic,
+  limitsOnly: traffic === 'Whole',
+  ...(analyse && { analyse }),
+});
+
 /**
  * The policy of a file that holds what a ModelDeployment has under `spec.rollout.analysis`.
  * @throws {InvalidPolicy} and InvalidMetric, naming the field
  */
 export function policyOfAnalysis(text: string, traffic: Traffic, analyse?: readonly string[]): AnalysisPolicy {
   const analysis = checked(Analysis, parsed(text) ?? {}, 'analysis') as Analysis;
-  return compilePolicy(analysis, { traffic, analysedSteps: 1, ...(analyse && { analyse }) });
+  return compilePolicy(analysis, { ...stepOf(traffic, analyse), analysedSteps: 1 });
 }
 
 /**
@@ -69,7 +76,7 @@ export function policyOfDeployment(text: string, traffic: Traffic, analyse?: rea
   const rollout = checked(Rollout, manifest.spec?.rollout ?? {}, 'spec.rollout') as Rollout;
   const analysis = rollout.analysis ?? (Value.Default(Analysis, {}) as Analysis);
   const analysedSteps = compileRollout(rollout).steps.filter((step) => step.analyse.length > 0).length;
-  return compilePolicy(analysis, { traffic, analysedSteps: Math.max(1, analysedSteps), ...(analyse && { analyse }) });
+  return compilePolicy(analysis, { ...stepOf(traffic, analyse), analysedSteps: Math.max(1, analysedSteps) });
 }
 
 /** Paths of files, of which at most one is given. */

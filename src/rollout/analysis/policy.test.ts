@@ -86,6 +86,26 @@ describe('a step is judged by what it names, whether it can measure that or not,
   });
 });
 
+test('where nothing is compared, a metric is its limits; one that has none is left, and cannot be told', () => {
+  const given = analysis(
+    metric({ name: 'both', builtin: 'ErrorRate', maxIncrease: { absolute: '1%' }, max: '5%' }),
+    metric({ name: 'slow', builtin: 'LatencyP99', maxIncrease: { relative: '10%' }, max: '1s' }),
+    metric({ name: 'more', builtin: 'LatencyP99', maxIncrease: { relative: '10%' } }),
+  );
+  const policy = compilePolicy(given, {
+    traffic: 'Whole',
+    analysedSteps: 1,
+    limitsOnly: true,
+    analyse: ['both', 'slow', 'more'],
+  });
+  expect(policy.metrics.map(({ measure }) => measure)).toEqual([
+    { kind: 'ErrorRate', max: 0.05 },
+    { kind: 'Latency', quantile: 0.99, max: 1 },
+    { kind: 'Latency', quantile: 0.99, allowed: { relative: 0.1 } },
+  ]);
+  expect(policy.falseAlarm).toBe(FALSE_ALARM_OF_ROLLOUT / 2);
+});
+
 test('the chance of a false alarm is shared by all claims of harm of all steps, but not by dry runs and queries', () => {
   const policy = compilePolicy(
     analysis(

@@ -64,6 +64,8 @@ export interface AnalysedStep {
   readonly analyse?: readonly string[];
   /** Steps of the rollout that are judged, this one among them. */
   readonly analysedSteps: number;
+  /** The step is to leave stable nothing to compare with: metrics that have limits too are judged by these alone. */
+  readonly limitsOnly?: boolean;
 }
 
 const QUANTILES = { LatencyP50: 0.5, LatencyP95: 0.95, LatencyP99: 0.99 } as const;
@@ -133,6 +135,14 @@ export function compileMetrics(analysis: Analysis): readonly Metric[] {
   }));
 }
 
+/** A metric without its comparison with stable; as it is where it has nothing else. */
+function withoutComparison(metric: Metric): Metric {
+  const { measure } = metric;
+  if (!('allowed' in measure) || measure.max === undefined) return metric;
+  const { allowed: _, ...limits } = measure;
+  return { ...metric, measure: limits };
+}
+
 /** Why such traffic cannot show all that a metric asks for, in words; undefined where it can. */
 export function gapOf({ measure }: Metric, traffic: Traffic): string | undefined {
   const isCompared =
@@ -166,8 +176,12 @@ function measurable(metrics: readonly Metric[], traffic: Traffic): readonly Metr
  * How a step of a rollout is judged.
  * @throws {InvalidMetric} naming the field, for expressions that do not compile
  */
-export function compilePolicy(analysis: Analysis, { traffic, analyse, analysedSteps }: AnalysedStep): AnalysisPolicy {
-  const known = compileMetrics(analysis);
+export function compilePolicy(
+  analysis: Analysis,
+  { traffic, analyse, analysedSteps, limitsOnly = false }: AnalysedStep,
+): AnalysisPolicy {
+  const given = compileMetrics(analysis);
+  const known = limitsOnly ? given.map(withoutComparison) : given;
   const metrics =
     analyse === undefined ? measurable(known, traffic) : known.filter(({ name }) => analyse.includes(name));
   const unknown = (analyse ?? []).filter((name) => !known.some((metric) => metric.name === name));

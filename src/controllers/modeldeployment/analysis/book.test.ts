@@ -31,6 +31,7 @@ const request = {
   metrics: ['errors', 'revenue'],
   sinceMs: 0,
   isMirrored: false,
+  limitsOnly: false,
 };
 const pod = (name: string) => ({ uid: name, name, address: '127.0.0.1' });
 

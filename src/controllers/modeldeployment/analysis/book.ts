@@ -82,7 +82,7 @@ export class AnalysisBook {
   /** Takes in what has been measured, and begins to measure what is due. Waits for nobody. */
   advance(input: AdvanceInput, known: AnalysisRecord | undefined): Advanced {
     const { spec, request, traffic, sources, nowMs } = input;
-    const policy = policyOf(spec, traffic, request.metrics);
+    const policy = policyOf(spec, traffic, request);
     const entry = this.#entryOf(input, known, policy);
     entry.counting.hold(sources.last);
     const before = entry.record.state;

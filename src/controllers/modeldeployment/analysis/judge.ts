@@ -8,7 +8,7 @@ import { type AnalysisPolicy, compilePolicy, type Traffic } from '../../../rollo
 import { quantity } from '../../../rollout/analysis/quantity.ts';
 import type { MetricVerdict } from '../../../rollout/analysis/verdict.ts';
 import { compileRollout } from '../../../rollout/compile.ts';
-import type { Verdict } from '../../../rollout/types.ts';
+import type { AnalysisRequest, Verdict } from '../../../rollout/types.ts';
 import type { AnalysisRecord } from './record.ts';
 
 export interface JudgedStep {
@@ -23,15 +23,15 @@ export interface JudgedStep {
 export function policyOf(
   { rollout }: Pick<ModelDeploymentSpec, 'rollout'>,
   traffic: Traffic,
-  analyse: readonly string[],
+  { metrics: analyse, limitsOnly }: Pick<AnalysisRequest, 'metrics' | 'limitsOnly'>,
 ): AnalysisPolicy {
   const analysis = rollout.analysis ?? (Value.Default(Analysis, {}) as Analysis);
   const analysedSteps = compileRollout(rollout).steps.filter((step) => step.analyse.length > 0).length;
-  return compilePolicy(analysis, { traffic, analyse, analysedSteps });
+  return compilePolicy(analysis, { traffic, analyse, analysedSteps, limitsOnly });
 }
 
 export function judgeStep({ request, state }: AnalysisRecord, spec: Pick<ModelDeploymentSpec, 'rollout'>): JudgedStep {
-  const { verdict, message, metrics } = judge(state, policyOf(spec, state.traffic, request.metrics));
+  const { verdict, message, metrics } = judge(state, policyOf(spec, state.traffic, request));
   const breaksHardLimit = metrics.some((each) => !each.dryRun && each.verdict === 'Unhealthy' && each.isHardLimit);
   return {
     verdict: { kind: verdict, message, sinceMs: request.sinceMs, breaksHardLimit },

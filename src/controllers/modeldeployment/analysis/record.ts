@@ -27,14 +27,15 @@ export function parseRecord(text: string | undefined): AnalysisRecord | undefine
 
 function isRequest(value: unknown): value is AnalysisRequest {
   if (typeof value !== 'object' || value === null) return false;
-  const { canary, stable, metrics, sinceMs, isMirrored } = value as Record<keyof AnalysisRequest, unknown>;
+  const { canary, stable, metrics, sinceMs, isMirrored, limitsOnly } = value as Record<keyof AnalysisRequest, unknown>;
   return (
     typeof canary === 'string' &&
     typeof stable === 'string' &&
     Array.isArray(metrics) &&
     metrics.every((metric) => typeof metric === 'string') &&
     typeof sinceMs === 'number' &&
-    typeof isMirrored === 'boolean'
+    typeof isMirrored === 'boolean' &&
+    typeof limitsOnly === 'boolean'
   );
 }
 
@@ -44,6 +45,7 @@ export function isSameRequest(a: AnalysisRequest, b: AnalysisRequest): boolean {
     a.stable === b.stable &&
     a.sinceMs === b.sinceMs &&
     a.isMirrored === b.isMirrored &&
+    a.limitsOnly === b.limitsOnly &&
     a.metrics.join() === b.metrics.join()
   );
 }

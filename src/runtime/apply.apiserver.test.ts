@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import type { DesiredObject } from './apply.ts';
 import { DONE, TerminalError } from './outcome.ts';
 import { configMap, eventually } from './testing/cluster.ts';
 import { applying, controller, DEPLOYMENTS, desiredDeployment, ManagerFixture } from './testing/manager-fixture.ts';
@@ -178,35 +179,46 @@ describe('a controller that applies', () => {
   });
 
   test('leaves an object of the same name that belongs to someone else as it is, and says whose it is', async () => {
-    const stranger = {
-      ...configMap(fixture.namespace, 'stranger', {}),
-      metadata: { namespace: fixture.namespace, name: 'stranger', uid: 'other' },
+    const theirs = desiredDeployment(owner('stranger'));
+    await refuses({ ...theirs, metadata: { ...theirs.metadata, name: 'p' } }, 'ConfigMap stranger');
+  });
+
+  test('leaves an object of the same name alone that nobody owns and that differs in no field', async () => {
+    const { template, strategy } = desiredDeployment(owner('p')).spec;
+    const [{ name, image } = {}] = template.spec.containers;
+    const spec = {
+      strategy,
+      selector: { matchLabels: { app: 'p' } },
+      template: { metadata: { labels: { app: 'p' } }, spec: { containers: [{ name, image }] } },
     };
-    const theirs = desiredDeployment(stranger);
-    await fixture.user.client.create(DEPLOYMENTS, {
-      ...theirs,
-      metadata: { ...theirs.metadata, name: 'p' },
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-    });
+    await refuses({ metadata: { namespace: fixture.namespace, name: 'p' }, spec }, 'nobody');
+  });
+
+  const owner = (name: string) => ({
+    ...configMap(fixture.namespace, name, {}),
+    metadata: { namespace: fixture.namespace, name, uid: 'other' },
+  });
+
+  async function refuses(theirs: DesiredObject, whose: string): Promise<void> {
+    await fixture.user.client.create(DEPLOYMENTS, { ...theirs, apiVersion: 'apps/v1', kind: 'Deployment' });
     const before = await fixture.getDeployment('p');
     await fixture.createPrimary('p');
     const errors: unknown[] = [];
-    const running = fixture.start(
-      controller(async (object, context) => {
-        try {
-          await context.apply(DEPLOYMENTS, desiredDeployment(object));
-        } catch (error) {
-          errors.push(error);
-          throw error;
-        }
-        return DONE;
-      }),
-    );
+    const reconcile: Parameters<typeof controller>[0] = async (object, context) => {
+      try {
+        await context.apply(DEPLOYMENTS, desiredDeployment(object));
+      } catch (error) {
+        errors.push(error);
+        throw error;
+      }
+      return DONE;
+    };
+    const owns = [{ resource: DEPLOYMENTS, selector: { role: 'child' } }];
+    const running = fixture.start(controller(reconcile, { owns }));
     await eventually('the refusal', () => errors.length > 0);
     expect(errors[0]).toBeInstanceOf(TerminalError);
-    expect(String(errors[0])).toContain('already exists and belongs to ConfigMap stranger');
+    expect(String(errors[0])).toContain(`already exists and belongs to ${whose}`);
     expect((await fixture.getDeployment('p')).metadata.resourceVersion).toBe(before.metadata.resourceVersion);
     await running.end();
-  });
+  }
 });

@@ -39,6 +39,9 @@ export interface LiveObjects<T extends KubeObject> {
 /** How long until an object that is going away is looked at again, beside the event of its deletion. */
 const TERMINATING_RETRY_MS = 5_000;
 
+/** No object has it: what is applied with it is created, and is a conflict with whatever exists of that name. */
+const NONE_EXISTS = '1';
+
 /**
  * Server-side apply that asks the API server nothing when the live object is as desired. That is so when it was last
  * applied from the same manifest (its hash is an annotation on the object, so a restarted operator knows) and nobody
@@ -97,11 +100,13 @@ export class Applier {
     isNew: boolean,
     cache: LiveObjects<T>,
   ): Promise<T> {
+    if (!isNew) return cache.observe(await this.#client.apply(resource, manifest, true));
+    // What the cache does not know may still exist, as someone else's, and where no field differs nothing would conflict.
+    const created = { ...manifest, metadata: { ...manifest.metadata, resourceVersion: NONE_EXISTS } };
     try {
-      // What the cache does not know may still exist, as someone else's: without force a difference is refused.
-      return cache.observe(await this.#client.apply(resource, manifest, !isNew));
+      return cache.observe(await this.#client.apply(resource, created, true));
     } catch (error) {
-      if (!isNew || !(error instanceof ApiError) || !error.isConflict) throw error;
+      if (!(error instanceof ApiError) || !error.isConflict) throw error;
     }
     const live = await this.#client.get(resource, manifest.metadata);
     claim(label, manifest, live, this.#client.fieldManager);

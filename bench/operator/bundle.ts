@@ -13,7 +13,7 @@ export interface Bundle {
 
 /** The program as its image has it. */
 export async function bundle(): Promise<Bundle> {
-  console.log('bundling the operator as its image does');
+  console.log('bundling the program as its image does');
   const directory = await mkdtemp(join(tmpdir(), 'fairlead-bench-'));
   await promisify(execFile)(process.execPath, ['scripts/build.ts', '--out', directory], { cwd: repositoryRoot });
   return { program: join(directory, 'main.js'), remove: () => rm(directory, { recursive: true, force: true }) };

@@ -5,6 +5,9 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Route } from '../../src/api/route.ts';
+import { ROUTER_ENVIRONMENT } from '../../src/controllers/router/environment.ts';
+import type { RouterState } from '../../src/serving/router/kept-state.ts';
 import { pinned, SERVER_CORE } from '../server/load.ts';
 
 export interface Running {
@@ -15,6 +18,9 @@ export interface Running {
 
 const LOAD_CORE = 1;
 const READY_WITHIN_MS = 60_000;
+/** Routes and their backends always have one for REST. */
+const UNUSED_PORT = 17_299;
+const NOBODYS_PORT = 1;
 const here = (name: string): string => fileURLToPath(new URL(`contenders/${name}`, import.meta.url));
 
 /** Two pods, on the core that load comes from: what is in front of them has its core for itself. */
@@ -22,16 +28,51 @@ export async function startBackends(ports: readonly number[]): Promise<readonly 
   return Promise.all(ports.map((port) => startProgram('backend.ts', [port], port, LOAD_CORE)));
 }
 
-/** A relay of this folder, on the relays' core. Flags are node's; `args` follow the ports. */
+/** A program of this folder, on the relays' core unless another is said. */
 export function startProgram(
   program: string,
   ports: readonly number[],
   port: number,
   core = SERVER_CORE,
-  flags: readonly string[] = [],
-  args: readonly string[] = [],
 ): Promise<Running> {
-  return start(core, process.execPath, [...flags, here(program), ...ports.map(String), ...args], port);
+  return start(core, process.execPath, [here(program), ...ports.map(String)], port);
+}
+
+/**
+ * Our router, as its pod runs it, without an API server: its route and the pods, 90 to 10, are what it kept before. With
+ * `protocol` grpc its own port and the pods' are those of gRPC.
+ */
+export function startRouter(
+  program: string,
+  port: number,
+  [stable = 0, canary = 0]: readonly number[],
+  { flags = [], protocol = 'http' }: { readonly flags?: readonly string[]; readonly protocol?: 'http' | 'grpc' } = {},
+): Promise<Running> {
+  const ports = (one: number) => (protocol === 'http' ? { http: one } : { http: UNUSED_PORT, grpc: one });
+  const route: Route = {
+    generation: 1,
+    modelDeployment: 'churn',
+    ports: ports(port),
+    backends: [
+      { revision: 'canary', weight: 10, ports: ports(canary) },
+      { revision: 'stable', weight: 90, ports: ports(stable) },
+    ],
+    limits: { maxBodyBytes: 67_108_864, maxQueue: 1_000, maxInFlight: 1_000, timeoutMs: 60_000 },
+  };
+  const state: RouterState = {
+    routes: { churn: JSON.stringify(route) },
+    addresses: { stable: ['127.0.0.1'], canary: ['127.0.0.1'] },
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'bench-router-'));
+  write(folder, 'state.json', JSON.stringify(state));
+  const own = ['--namespace', 'bench', '--pod-name', 'router', '--host', '127.0.0.1', '--metrics-port', '0'];
+  return start(
+    SERVER_CORE,
+    process.execPath,
+    [...flags, program, 'router', ...own, '--drain-delay', '0', '--state-dir', folder],
+    port,
+    { ...ROUTER_ENVIRONMENT, KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(NOBODYS_PORT) },
+  );
 }
 
 /** Two pods that answer gRPC calls with what they got. */
@@ -100,9 +141,18 @@ function write(folder: string, name: string, text: string): string {
   return file;
 }
 
-async function start(core: number, command: string, args: readonly string[], port: number): Promise<Running> {
+async function start(
+  core: number,
+  command: string,
+  args: readonly string[],
+  port: number,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Running> {
   const [taskset = '', ...pin] = pinned(core);
-  const child = spawn(taskset, [...pin, command, ...args], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = spawn(taskset, [...pin, command, ...args], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    env: { ...process.env, ...environment },
+  });
   await Promise.race([accepts(port), ended(child, command)]);
   return { pid: child.pid ?? 0, port, stop: () => child.kill('SIGINT') };
 }

@@ -1,6 +1,7 @@
 /**
  * The router beside what else could stand there, in one run: `npm run bench -- router [--only saturated,paced,processes,memory,grpc]
- * [--rounds 6] [--seconds 0.8] [--memory-seconds 60] [--connections 1,16,64] [--profile FOLDER]`.
+ * [--rounds 6] [--seconds 0.8] [--memory-requests 1000000] [--connections 1,16,64] [--profile FOLDER] [--program src/main.ts]`.
+ * Ours is the program from the bundle that the image holds, with the heap that Node gives itself in its pod.
  * Every contender splits the same requests 90 to 10 over the same two pods and has one core for itself; load and pods have the
  * other. Contenders take turns in short rounds; figures are medians of the rounds, and ratios are medians of the rounds' ratios.
  */
@@ -8,6 +9,7 @@ import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { HEAP_FLAGS } from '../heap-flags.ts';
+import { bundle } from '../operator/bundle.ts';
 import { ECHO } from '../server/echo-method.ts';
 import { LoadProcess, type Measurement } from '../server/load.ts';
 import { grpcMessage, jsonRequest } from '../server/requests.ts';
@@ -19,6 +21,7 @@ import {
   startHaproxy,
   startNginx,
   startProgram,
+  startRouter,
 } from './contenders.ts';
 import { PacedProcess } from './paced.ts';
 
@@ -28,8 +31,9 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '6' },
     seconds: { type: 'string', default: '0.8' },
     connections: { type: 'string', default: '1,16,64' },
-    'memory-seconds': { type: 'string', default: '60' },
+    'memory-requests': { type: 'string', default: '1000000' },
     profile: { type: 'string' },
+    program: { type: 'string' },
   },
 });
 const PARTS = new Set(values.only.split(','));
@@ -45,6 +49,8 @@ const { payload } = REST;
 const WARM_REQUESTS = 30_000;
 const MAX_WARM_MS = 20_000;
 const PACE_PER_SECOND = 2_000;
+/** Of the memory's part, which may take long. */
+const ROUNDS_A_LINE = 12;
 
 /** What every request of a load is. */
 interface Request {
@@ -62,20 +68,18 @@ interface Contender extends Running {
   readonly name: string;
 }
 
-async function startContenders(): Promise<readonly Contender[]> {
+async function startContenders(ours: string): Promise<readonly Contender[]> {
   const profiling = values.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${values.profile}`];
-  const program = async (
-    name: string,
-    file: string,
-    port: number,
-    node: readonly string[] = [],
-  ): Promise<Contender> => ({
+  const flags = [...HEAP_FLAGS, ...profiling];
+  const program = async (name: string, file: string, port: number): Promise<Contender> => ({
     name,
-    ...keep(await startProgram(file, [port, ...BACKENDS], port, undefined, node)),
+    ...keep(await startProgram(file, [port, ...BACKENDS], port)),
   });
+  const router = { name: 'fairlead', ...keep(await startRouter(ours, 17_202, BACKENDS, { flags })) };
+  if (!PARTS.has('saturated') && !PARTS.has('paced')) return [router];
   const contenders = [
     await program('bare relay', 'bare-relay.ts', 7201),
-    await program('fairlead', 'fairlead.ts', 17202, [...HEAP_FLAGS, ...profiling]),
+    router,
     await program('node:http + undici', 'undici-relay.ts', 7203),
   ];
   if (has('nginx')) contenders.push({ name: 'nginx', ...keep(await startNginx(7204, BACKENDS)) });
@@ -170,18 +174,16 @@ async function paced(contenders: readonly Contender[], direct: Contender): Promi
 }
 
 /** gRPC calls beside a pass-through of grpc-js; neither reads messages. */
-async function grpc(): Promise<void> {
+async function grpc(ours: string): Promise<void> {
   const backends = await startGrpcBackends(GRPC_BACKENDS);
   for (const backend of backends) keep(backend);
   const [stable] = backends;
   if (stable === undefined) throw new Error('the pods did not start');
-  const ports = (own: number) => [own, ...GRPC_BACKENDS];
+  const router = { flags: HEAP_FLAGS, protocol: 'grpc' as const };
+  const passThrough = await startProgram('grpc-passthrough.ts', [7221, ...GRPC_BACKENDS], 7221);
   const contenders: readonly Contender[] = [
-    { name: 'grpc-js pass-through', ...keep(await startProgram('grpc-passthrough.ts', ports(7221), 7221)) },
-    {
-      name: 'fairlead',
-      ...keep(await startProgram('fairlead.ts', ports(17_222), 17_222, undefined, HEAP_FLAGS, ['grpc'])),
-    },
+    { name: 'grpc-js pass-through', ...keep(passThrough) },
+    { name: 'fairlead', ...keep(await startRouter(ours, 17_222, GRPC_BACKENDS, router)) },
   ];
   const load = keep(new LoadProcess('grpc-load.ts'));
   for (const contender of contenders) await warm(load, contender, GRPC);
@@ -189,11 +191,8 @@ async function grpc(): Promise<void> {
 }
 
 /** CPU a request of two routers that share the load, beside one that has all of it. */
-async function processes(load: LoadProcess, one: Contender): Promise<void> {
-  const second = {
-    name: 'second',
-    ...keep(await startProgram('fairlead.ts', [17212, ...BACKENDS], 17212, undefined, HEAP_FLAGS)),
-  };
+async function processes(load: LoadProcess, one: Contender, ours: string): Promise<void> {
+  const second = { name: 'second', ...keep(await startRouter(ours, 17_212, BACKENDS, { flags: HEAP_FLAGS })) };
   const other = keep(new LoadProcess('http-load.ts'));
   await warm(load, second);
   const ratios: number[] = [];
@@ -213,20 +212,23 @@ async function processes(load: LoadProcess, one: Contender): Promise<void> {
 }
 
 async function memory(load: LoadProcess, router: Contender): Promise<void> {
-  const seconds = Number(values['memory-seconds']);
-  console.log(`memory over ${seconds} s of load, 64 connections`);
+  const wanted = Number(values['memory-requests']);
+  const idle = residentMiB(router.pid);
+  console.log(`memory over ${wanted} requests, 64 connections`);
   let requests = 0;
   const resident: number[] = [];
-  for (let at = 0; at < seconds; at += 5) {
+  const startMs = performance.now();
+  while (requests < wanted) {
     const job = { port: router.port, connections: 64, warmUpMs: 0, durationMs: 5_000, payload, path: '' };
     requests += (await load.measure(job, router.pid)).requests;
     resident.push(residentMiB(router.pid));
+    if (resident.length % ROUNDS_A_LINE === 0) show(`after ${requests} requests`, `${resident.at(-1)?.toFixed(1)} MiB`);
   }
   const half = Math.ceil(resident.length / 2);
   const [before, after] = [median(resident.slice(0, half)), median(resident.slice(half))];
   show(
-    `${requests} requests`,
-    `${Math.max(...resident).toFixed(0)} MiB at most (aim < 100); first half ${before.toFixed(0)}, second half ${after.toFixed(0)} MiB`,
+    `${requests} requests in ${((performance.now() - startMs) / 1000).toFixed(0)} s`,
+    `${Math.max(...resident).toFixed(1)} MiB at most (aim < 100); warm ${idle.toFixed(1)}, first half ${before.toFixed(1)}, second half ${after.toFixed(1)}, at the end ${resident.at(-1)?.toFixed(1)} MiB`,
   );
 }
 
@@ -242,6 +244,8 @@ process.once('exit', () => {
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 const load = keep(new LoadProcess('http-load.ts'));
+const bundled = values.program === undefined ? await bundle() : undefined;
+const ours = values.program ?? bundled?.program ?? '';
 try {
   console.log(
     `${cpus().length} x ${cpus()[0]?.model ?? 'unknown processor'}; relays on one core, load and pods on another`,
@@ -250,16 +254,17 @@ try {
   const backends = await startBackends(BACKENDS);
   for (const backend of backends) keep(backend);
   const [stable] = backends;
-  const contenders = await startContenders();
+  const contenders = await startContenders(ours);
   const router = contenders.find(({ name }) => name === 'fairlead');
   if (stable === undefined || router === undefined) throw new Error('the contenders did not start');
   const direct: Contender = { ...stable, name: 'direct' };
   for (const contender of contenders) await warm(load, contender);
   if (PARTS.has('saturated')) await saturated(load, contenders, direct);
   if (PARTS.has('paced')) await paced(contenders, direct);
-  if (PARTS.has('processes')) await processes(load, router);
+  if (PARTS.has('processes')) await processes(load, router, ours);
   if (PARTS.has('memory')) await memory(load, router);
-  if (PARTS.has('grpc')) await grpc();
+  if (PARTS.has('grpc')) await grpc(ours);
 } finally {
   for (const started of running) started.stop();
+  await bundled?.remove();
 }

@@ -6,6 +6,7 @@ import type { ObjectMeta, OwnerReference } from '../../runtime/types.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import { CONTAINER_SECURITY, NON_ROOT_ID } from '../modeldeployment/pod.ts';
 import { sharedReference } from '../namespaces.ts';
+import { ROUTER_ENVIRONMENT } from './environment.ts';
 import { ROUTER_LABELS, ROUTER_SELECTOR } from './selector.ts';
 
 /** What the operator was told about routers. */
@@ -98,6 +99,7 @@ function podTemplate(users: readonly ModelDeployment[], { image, cpu, memory }: 
             fromField('POD_NAME', 'metadata.name'),
             fromField('POD_NAMESPACE', 'metadata.namespace'),
             fromField('POD_UID', 'metadata.uid'),
+            ...Object.entries(ROUTER_ENVIRONMENT).map(([name, value]) => ({ name, value })),
           ],
           resources: { requests: { cpu, memory }, limits: { memory } },
           startupProbe: { ...probe('/healthz'), periodSeconds: 1, timeoutSeconds: 2, failureThreshold: 60 },

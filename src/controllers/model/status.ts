@@ -21,9 +21,17 @@ export function report(model: Model, versions: readonly ModelVersion[]): ModelRe
   };
 }
 
+/** Versions are often applied together, in the same second: then by what they are called, 9 before 10. */
+const byNumber = new Intl.Collator('en', { numeric: true });
+
 function latestOf(versions: readonly ModelVersion[]): ModelVersion | undefined {
-  const age = ({ metadata }: ModelVersion) => `${metadata.creationTimestamp ?? ''}/${metadata.name}`;
-  return [...versions].sort((a, b) => (age(a) < age(b) ? 1 : -1))[0];
+  const madeAt = ({ metadata }: ModelVersion) => metadata.creationTimestamp ?? '';
+  return versions.toSorted(
+    (a, b) =>
+      byNumber.compare(madeAt(b), madeAt(a)) ||
+      byNumber.compare(b.spec.version, a.spec.version) ||
+      byNumber.compare(b.metadata.name, a.metadata.name),
+  )[0];
 }
 
 function aliasesResolved(model: Model, versions: readonly ModelVersion[]): ConditionUpdate {

@@ -135,6 +135,19 @@ describe('a declared container', () => {
     expect(serverOf(pod)?.env?.[0]?.name).toBe('FAIRLEAD_MODEL_PATH');
   });
 
+  test('has its model fetched by a container that says what it takes, as a quota wants, without a GPU of its own', () => {
+    const resources = {
+      requests: { cpu: '2', memory: '32Mi' },
+      limits: { cpu: 4, memory: '64Mi', 'nvidia.com/gpu': 1 },
+    };
+    const pod = podOf({ runtime: { container }, resources });
+    expect(pod.initContainers?.[0]?.resources).toEqual({
+      requests: { cpu: '2', memory: '32Mi' },
+      limits: { cpu: '4', memory: '256Mi' },
+    });
+    expect(podOf({ runtime: { container } }).initContainers?.[0]?.resources).toEqual({});
+  });
+
   test.each([
     ['s3://models/churn/model.savedmodel/', '/var/lib/fairlead/models/model.savedmodel'],
     ['https://host/churn.mar', '/var/lib/fairlead/models/churn.mar'],

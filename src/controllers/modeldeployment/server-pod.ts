@@ -6,10 +6,19 @@ import { durationMs } from '../../api/v1alpha1/duration.ts';
 import type { ModelDeploymentSpec } from '../../api/v1alpha1/model-deployment.ts';
 import { percentageShare } from '../../api/v1alpha1/percentage.ts';
 import { type RuntimeContainer, readinessPathOf } from '../../api/v1alpha1/runtime.ts';
+import { parseQuantity } from '../../capacity/quantity.ts';
 import { claimOf } from './acceptance.ts';
 import { childLabels, type Owner } from './children.ts';
 import { endpointFor } from './model-source.ts';
-import { CONTAINER_SECURITY, fetchingContainer, mounts, podFrame, serverResources, usesGpu } from './pod.ts';
+import {
+  CONTAINER_SECURITY,
+  fetchingContainer,
+  mounts,
+  podFrame,
+  type Resources,
+  serverResources,
+  usesGpu,
+} from './pod.ts';
 import type { ResolvedModel } from './types.ts';
 
 export const CONFIG_VARIABLE = 'FAIRLEAD_SERVER_CONFIG';
@@ -122,6 +131,30 @@ function fetchContainer({ spec, image, model }: ServerPodInput): V1Container {
     ],
     ...fetchingContainer(spec, model.uri),
     ...(spec.pod?.env && { env: spec.pod.env }),
+    resources: fetchResources(spec),
+  };
+}
+
+/** What downloading takes at least, whatever the model's own container is content with. */
+const LEAST_FETCH_LIMITS: Readonly<Record<string, string>> = { cpu: '100m', memory: '256Mi' };
+
+/**
+ * As the container that serves has, but without devices: a pod counts for the larger of the two, and in a namespace with
+ * a quota every container has to say.
+ */
+function fetchResources(spec: ModelDeploymentSpec): Resources {
+  const { requests, limits } = serverResources(spec);
+  const map = (list: Readonly<Record<string, string>>, change: (name: string, quantity: string) => string) =>
+    Object.fromEntries(
+      Object.entries(list).flatMap(([name, quantity]) => (name.includes('/') ? [] : [[name, change(name, quantity)]])),
+    );
+  const raised = (name: string, quantity: string): string => {
+    const least = LEAST_FETCH_LIMITS[name] ?? quantity;
+    return parseQuantity(quantity) < parseQuantity(least) ? least : quantity;
+  };
+  return {
+    ...(requests && { requests: map(requests, (_, quantity) => quantity) }),
+    ...(limits && { limits: map(limits, raised) }),
   };
 }
 

@@ -9,7 +9,7 @@ describe('the disruption budget', () => {
     });
   });
 
-  test.each([0, 1])('is none for %i replicas, whose node could never be drained', (replicas) => {
+  test.each([0, 1])('is none for %i replicas', (replicas) => {
     expect(desiredDisruptionBudget(OWNER, replicas)).toBeUndefined();
   });
 });

@@ -11,7 +11,8 @@ import type { Phase, PhaseContext } from './phase.ts';
 export const retire: Phase = async (scope, context) => {
   const { object, owner, decision } = scope;
   const { autoscaling, replicas = 1, pod } = object.spec;
-  const budget = desiredDisruptionBudget(owner, autoscaling?.minReplicas ?? replicas);
+  // An autoscaler may have added pods to a single one; a lone pod may be evicted by this budget all the same.
+  const budget = desiredDisruptionBudget(owner, autoscaling?.maxReplicas ?? replicas);
   if (budget !== undefined) await context.apply(DISRUPTION_BUDGETS, budget);
   await pruneBut(context, object, DISRUPTION_BUDGETS, budget === undefined ? [] : [owner.name]);
 

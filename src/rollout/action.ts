@@ -183,7 +183,8 @@ export function enterReturning(
   };
 }
 
-function fromTheStart(progress: Progress, nowMs: number): Progress {
+/** Tries a revision again that was taken back. */
+export function fromTheStart(progress: Progress, nowMs: number): Progress {
   const { failure: _failure, isSwapping: _swapping, ...rest } = enterStep(progress, 0);
   return { ...rest, stage: 'Stepping', startedAtMs: nowMs };
 }

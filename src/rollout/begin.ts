@@ -1,8 +1,10 @@
 /** Which rollout is under way: the one that is remembered, or a new one because the spec wants another revision. */
-import { isStepped, stepsText } from './compile.ts';
+import { enterStep, fromTheStart } from './action.ts';
+import { stepAfterChange } from './changed-steps.ts';
+import { stepsText } from './compile.ts';
 import type { Progress } from './progress.ts';
 import { readyPods, revisionIn } from './situation.ts';
-import type { RevisionState, RolloutEvent, RolloutSnapshot } from './types.ts';
+import type { CompiledRollout, RevisionState, RolloutEvent, RolloutSnapshot } from './types.ts';
 
 export interface Beginning {
   readonly progress: Progress;
@@ -11,9 +13,7 @@ export interface Beginning {
 
 export function begin(snapshot: RolloutSnapshot): Beginning {
   const { progress, target } = snapshot;
-  if (progress !== undefined && progress.target === target) {
-    return { progress: withSteps(snapshot, progress), events: [] };
-  }
+  if (progress !== undefined && progress.target === target) return goOn(snapshot, progress);
   const from = holder(snapshot);
   const fresh: Progress = {
     sequence: (progress?.sequence ?? 0) + 1,
@@ -24,6 +24,7 @@ export function begin(snapshot: RolloutSnapshot): Beginning {
     startedAtMs: snapshot.nowMs,
     step: 0,
     steps: stepsText(snapshot.rollout.steps),
+    rolloutHash: snapshot.rolloutHash,
     ...frozen(snapshot, from),
     // Room that was short a moment ago is not waited for again.
     ...(isUnderWay(progress) && progress?.isSwapping === true && { isSwapping: true }),
@@ -31,6 +32,26 @@ export function begin(snapshot: RolloutSnapshot): Beginning {
   };
   const events = fresh.from === undefined ? [] : [started(fresh.from, target, progress)];
   return { progress: fresh, events };
+}
+
+/** The same revision is wanted still: it goes on with the spec as it is now, or is tried again for the sake of it. */
+function goOn(snapshot: RolloutSnapshot, progress: Progress): Beginning {
+  const { rollout, nowMs } = snapshot;
+  const { stage, target, from } = progress;
+  const { rolloutHash = snapshot.rolloutHash } = progress;
+  if (stage === 'Returned' && rolloutHash !== snapshot.rolloutHash && snapshot.isTargetKnown) {
+    const again = { ...progress, steps: stepsText(rollout.steps), rolloutHash: snapshot.rolloutHash };
+    const message = `revision ${target} is to take over from ${from}, once more: spec.rollout has changed`;
+    return {
+      progress: fromTheStart(again, nowMs),
+      events: [{ type: 'Normal', reason: 'RolloutStarted', message }],
+    };
+  }
+  const isTakenBack = stage === 'Returning' || stage === 'Returned';
+  return {
+    progress: { ...withSteps(rollout, progress), rolloutHash: isTakenBack ? rolloutHash : snapshot.rolloutHash },
+    events: [],
+  };
 }
 
 function started(from: string, target: string, before: Progress | undefined): RolloutEvent {
@@ -82,18 +103,11 @@ function frozen({ scale, progress, revisions }: RolloutSnapshot, from: string | 
   return { frozen: Math.min(scale.max, Math.max(scale.min, count)) };
 }
 
-/**
- * A user may change the steps in the middle of a rollout. Then it goes on at the first new step that does not take back
- * what the new revision has reached, and holds it anew.
- */
-function withSteps(snapshot: RolloutSnapshot, progress: Progress): Progress {
-  const { rollout, route } = snapshot;
-  const text = stepsText(rollout.steps);
-  if (progress.steps === text) return progress;
-  if (progress.stage !== 'Stepping' || !isStepped(rollout.strategy)) return { ...progress, steps: text };
-  const reached = route?.weights.get(progress.target) ?? 0;
-  const firstWeight = rollout.steps.findIndex(({ kind, percent }) => kind === 'weight' && percent >= reached);
-  const step = reached > 0 ? Math.max(0, firstWeight) : Math.min(progress.step, Math.max(0, firstWeight));
-  const { heldSinceMs: _held, deadlineSinceMs: _deadline, ...rest } = progress;
-  return { ...rest, step, steps: text };
+/** A user may change the steps in the middle of a rollout: a step that is not the one under way is held anew. */
+function withSteps({ steps: wanted }: CompiledRollout, progress: Progress): Progress {
+  const steps = stepsText(wanted);
+  if (progress.steps === steps) return progress;
+  if (progress.stage !== 'Stepping') return { ...progress, steps };
+  const { step, isSame } = stepAfterChange(progress, steps);
+  return isSame ? { ...progress, step, steps } : { ...enterStep(progress, step), steps };
 }

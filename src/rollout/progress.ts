@@ -30,6 +30,8 @@ export const Progress = Type.Object(
     step: Type.Integer({ minimum: 0, maximum: 32 }),
     /** The steps that `step` counts in: with others, its place is looked for anew. */
     steps: Type.String({ maxLength: 512 }),
+    /** Of `spec.rollout` as it was last, or when the target was taken back: with another one it is tried again. */
+    rolloutHash: Type.Optional(word),
     /** When every router applied the step; its hold and its analysis count from here. */
     heldSinceMs: Type.Optional(ms),
     /** From when on the analysis' deadline counts, where a person resumed after it. */

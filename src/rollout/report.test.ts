@@ -91,7 +91,7 @@ describe('what is told of a rollout', () => {
       actionTarget: '@b#0',
       message:
         'revision b was taken back (AnalysisFailed: measured) and a has all of the traffic; ' +
-        'it is tried again when the spec or the alias changes, or by retry',
+        'it is tried again when spec.rollout changes, or by retry',
     });
   });
 

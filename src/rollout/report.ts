@@ -80,7 +80,7 @@ function messageOf(situation: Situation, pods: Pods, step: Step | undefined): st
     case 'Returned':
       return (
         `revision ${progress.target} was taken back (${why(progress.failure)}) and ${progress.from ?? 'no other'} has all of ` +
-        'the traffic; it is tried again when the spec or the alias changes, or by retry'
+        'the traffic; it is tried again when spec.rollout changes, or by retry'
       );
   }
 }

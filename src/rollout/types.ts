@@ -96,6 +96,8 @@ export interface RequestedAction {
 export interface RolloutSnapshot {
   readonly nowMs: number;
   readonly rollout: CompiledRollout;
+  /** Of all of `spec.rollout`, also of what the engine does not look at: what was taken back is tried again with another one. */
+  readonly rolloutHash: string;
   readonly scale: Scale;
   /** The revision that the spec wants; its Deployment may not exist yet. */
   readonly target: string;

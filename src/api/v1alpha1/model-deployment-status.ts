@@ -83,7 +83,7 @@ export const FailedRevision = Type.Object(
   },
   {
     description:
-      'The wanted revision, where it was taken back. It is tried again when the spec or the alias changes, or by retry.',
+      'The wanted revision, where it was taken back. It is tried again when spec.rollout changes, or by retry.',
   },
 );
 export type FailedRevision = Static<typeof FailedRevision>;

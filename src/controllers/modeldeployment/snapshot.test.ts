@@ -60,6 +60,25 @@ describe('ready pods of a revision', () => {
   });
 });
 
+describe('the hash of spec.rollout, by which a revision that was taken back is tried again,', () => {
+  const analysis = { metrics: [], minRequests: 500 };
+  const hashOf = (rollout: object, more: object = {}) => {
+    const spec = specOf({ model, rollout: { strategy: 'Canary', analysis, ...rollout }, ...more });
+    const object = { metadata: { name: 'churn', namespace: 'shop' }, spec } as ModelDeployment;
+    return snapshotOf(newScope(object, OWNER, 0), { name: 'a', existing: undefined, model }).rolloutHash;
+  };
+  test.each([
+    ['steps', { steps: [{ weight: 5 }] }],
+    ['what it is judged by', { analysis: { ...analysis, minRequests: 50 } }],
+    ['the strategy', { strategy: 'Shadow' }],
+    ['a deadline', { progressDeadline: '20m' }],
+  ])('is another one with another one of %s', (_, rollout) => expect(hashOf(rollout)).not.toBe(hashOf({})));
+  test('is the same with another number of replicas, and in another order', () => {
+    expect(hashOf({}, { replicas: 7 })).toBe(hashOf({}));
+    expect(hashOf({ analysis: { minRequests: 500, metrics: [] } })).toBe(hashOf({}));
+  });
+});
+
 describe('the minimum of pods', () => {
   test.each([
     ["is the user's where load takes fewer", 1, 2],

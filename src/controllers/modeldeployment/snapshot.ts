@@ -7,7 +7,7 @@ import type { ModelDeployment } from '../kinds.ts';
 import type { Pod } from '../resources.ts';
 import { isReady } from './diagnose.ts';
 import { lastingFailure, type Trial } from './lasting-failure.ts';
-import type { Revision } from './revision.ts';
+import { type Revision, shortHash } from './revision.ts';
 import type { Routing, Scope, Target } from './scope.ts';
 
 export function snapshotOf(scope: Scope, target: Target): RolloutSnapshot {
@@ -19,6 +19,8 @@ export function snapshotOf(scope: Scope, target: Target): RolloutSnapshot {
     rollout: compileRollout(rollout),
     scale: scaleOf(object.spec, scope.podsForLoad),
     target: target.name,
+    // A field that a later version adds is to be left out while it has its default: an upgrade tries nothing again.
+    rolloutHash: shortHash(rollout),
     isTargetKnown: target.model !== undefined,
     revisions: revisions.map((revision) => {
       const startedAtMs = progress?.target === revision.name ? progress.startedAtMs : 0;

@@ -2,6 +2,7 @@
  * A cluster as far as a rollout sees one: pods that take time to start, fail and are evicted; a bounded number of places;
  * routers that apply a route late; an operator that writes one thing after the other and may die between any two.
  */
+import { createHash } from 'node:crypto';
 import { advise } from '../../capacity/advise.ts';
 import { podDemand } from '../../capacity/pod-demand.ts';
 import { amountsOf } from '../../capacity/quantity.ts';
@@ -95,6 +96,7 @@ export class ModelCluster {
     return {
       nowMs: this.tick * TICK_MS,
       rollout: this.rollout,
+      rolloutHash: createHash('sha256').update(JSON.stringify(this.rollout)).digest('hex'),
       scale:
         this.#options.autoscaling === undefined
           ? { kind: 'Fixed', replicas: this.replicas }

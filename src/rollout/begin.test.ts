@@ -215,3 +215,57 @@ describe('a revision that was taken back', () => {
     expect(cluster.progress?.stage).toBe('Returned');
   });
 });
+
+describe('a rollout whose record is lost', () => {
+  const rollout = canary({ weight: 10, hold: '5s' }, { weight: 50, hold: '5s' });
+  function promoted(): ModelCluster {
+    const cluster = rollingOut({ rollout });
+    run(cluster, { until: isOver(cluster) });
+    run(cluster, { ticks: 15 });
+    expect([cluster.ready('a'), cluster.ready('b')]).toEqual([0, 4]);
+    return cluster;
+  }
+  const loseRecord = (cluster: ModelCluster, name: string) => {
+    const revision = cluster.revisions.get(name);
+    if (revision !== undefined) revision.progress = '{"garbage":1}';
+  };
+
+  test('leaves everything to the revision that serves, and gives none to one without pods', () => {
+    const cluster = promoted();
+    loseRecord(cluster, 'b');
+    const log = run(cluster, { ticks: 40 });
+    expect(log.map(({ decision }) => decision.route?.weights.get('b'))).toEqual(log.map(() => 100));
+    expect(cluster.progress).toMatchObject({ target: 'b', stage: 'Done' });
+    expect([cluster.ready('a'), cluster.ready('b')]).toEqual([0, 4]);
+  });
+
+  test('starts the wanted revision at once where its Deployment was deleted and nothing serves', () => {
+    const cluster = promoted();
+    cluster.revisions.delete('b');
+    run(cluster, { until: () => cluster.ready('b') === 4, ticks: 10 });
+    run(cluster, { until: isOver(cluster) });
+    expect(cluster.ready('a')).toBe(0);
+  });
+
+  test('begins anew from the revision that had the traffic while both have pods', () => {
+    const cluster = rollingOut({ rollout: canary(weight(10), weight(50)) });
+    run(cluster, { until: () => cluster.weights.get('b') === 10 });
+    loseRecord(cluster, 'b');
+    run(cluster, { until: isHeld(cluster) });
+    expect(cluster.progress).toMatchObject({ target: 'b', from: 'a', step: 0 });
+  });
+
+  test('still goes back to the stable revision that gave all of its pods away', () => {
+    const one = rolloutOf({
+      strategy: 'Canary',
+      steps: [weight(50)],
+      analysis: unjudged,
+      maxUnavailable: 1,
+      capacity: { mode: 'Swap' },
+    });
+    const cluster = rollingOut({ rollout: one, replicas: 1, places: 1 });
+    run(cluster, { until: () => cluster.ready('b') === 1 && cluster.weights.get('b') === 100 });
+    cluster.target = 'c';
+    expect(cluster.reconcile().decision.progress).toMatchObject({ target: 'c', from: 'a' });
+  });
+});

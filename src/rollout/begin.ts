@@ -70,10 +70,8 @@ function isNothingWanted({ scale }: RolloutSnapshot): boolean {
 /** The revision that has the requests when another one is wanted: the one before a rollout until that is over. */
 function holder(snapshot: RolloutSnapshot): string | undefined {
   const { progress, revisions } = snapshot;
-  if (progress !== undefined) {
-    const name = remembered(snapshot, progress);
-    if (name !== undefined && revisions.some((revision) => revision.name === name)) return name;
-  }
+  const known = progress && remembered(snapshot, progress);
+  if (known !== undefined) return known;
   const serving = revisions.reduce<RevisionState | undefined>(
     (most, each) => (most === undefined || readyPods(each) > readyPods(most) ? each : most),
     undefined,
@@ -81,11 +79,15 @@ function holder(snapshot: RolloutSnapshot): string | undefined {
   return serving !== undefined && readyPods(serving) > 0 ? serving.name : undefined;
 }
 
+/** A record whose revisions have no pods is one of long ago: the one after it is lost, with its Deployment or without. */
 function remembered(snapshot: RolloutSnapshot, { stage, target, from }: Progress): string | undefined {
-  if (stage === 'Keeping' || stage === 'Done') return target;
-  if (from !== undefined) return from;
+  const hasPods = (name: string) => revisionIn(snapshot, name).replicas > 0;
+  if (stage === 'Keeping' || stage === 'Done') return hasPods(target) ? target : undefined;
   // A first revision that never served protects nobody.
-  return readyPods(revisionIn(snapshot, target)) > 0 ? target : undefined;
+  if (from === undefined) return readyPods(revisionIn(snapshot, target)) > 0 ? target : undefined;
+  // Where there is no room for both it may have given all of its pods away.
+  const isThere = snapshot.revisions.some(({ name }) => name === from);
+  return isThere && (hasPods(from) || hasPods(target)) ? from : undefined;
 }
 
 function isUnderWay(progress: Progress | undefined): boolean {

@@ -161,7 +161,14 @@ function nothingGoesOn({ stage, target, from }: Progress): string {
 
 /** Forgets what belonged to the step before. */
 export function enterStep(progress: Progress, step: number): Progress {
-  const { heldSinceMs: _held, deadlineSinceMs: _deadline, unreadySinceMs: _unready, ...rest } = progress;
+  const {
+    heldSinceMs: _held,
+    idleSinceMs: _idleSince,
+    idleMs: _idle,
+    deadlineSinceMs: _deadline,
+    unreadySinceMs: _unready,
+    ...rest
+  } = progress;
   return { ...rest, step };
 }
 

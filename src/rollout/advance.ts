@@ -6,9 +6,18 @@ import { enterKeeping, enterReturning, enterStep } from './action.ts';
 import { isStepped, stepName } from './compile.ts';
 import { durationText } from './duration-text.ts';
 import type { Progress } from './progress.ts';
-import { currentStep, goalOf, hasAllTraffic, readyPods, revisionIn, type Situation, weightOf } from './situation.ts';
+import {
+  currentStep,
+  currentVerdict,
+  goalOf,
+  hasAllTraffic,
+  readyPods,
+  revisionIn,
+  type Situation,
+  weightOf,
+} from './situation.ts';
 import { stepPods } from './step-pods.ts';
-import type { Failure, RolloutEvent, RolloutSnapshot, Step, Verdict } from './types.ts';
+import type { Failure, RolloutEvent, RolloutSnapshot, Step } from './types.ts';
 
 export interface Advance {
   readonly progress: Progress;
@@ -38,20 +47,15 @@ export function advance(situation: Situation): Advance {
 const stay = (progress: Progress): Advance => ({ progress, events: [] });
 const normal = (reason: string, message: string): RolloutEvent => ({ type: 'Normal', reason, message });
 
-/** The verdict on what is analysed now; one on an earlier step says nothing of this one. */
-export function currentVerdict({ snapshot, progress }: Pick<Situation, 'snapshot' | 'progress'>): Verdict | undefined {
-  return snapshot.verdict !== undefined && snapshot.verdict.sinceMs === progress.heldSinceMs
-    ? snapshot.verdict
-    : undefined;
-}
-
 function step(situation: Situation): Advance {
-  const { snapshot, progress, isHeldUp } = situation;
+  const { snapshot, isHeldUp } = situation;
   const current = currentStep(situation);
-  if (current === undefined || situation.wanted === 0) return stay(progress);
+  if (current === undefined) return stay(situation.progress);
+  const progress = withIdleTime(situation, current);
+  if (situation.wanted === 0) return stay(progress);
   const failure = failureOf(situation, current);
   if (failure !== undefined) return takenBack(progress, failure, snapshot.nowMs);
-  const timed = withReadiness(situation);
+  const timed = withReadiness({ ...situation, progress });
   if (!isReached(situation, current)) return stay(timed);
   // What is measured is measured while it is paused too.
   const held: Progress = timed.heldSinceMs === undefined ? { ...timed, heldSinceMs: snapshot.nowMs } : timed;
@@ -121,16 +125,40 @@ function withReadiness({ snapshot, progress }: Situation): Progress {
   return isLate ? { ...rest, unreadySinceMs: snapshot.nowMs } : rest;
 }
 
+/** A step is held for as long as something reaches the revision, however little of it that is for a while. */
+function withIdleTime(situation: Situation, current: Step): Progress {
+  const { snapshot, progress } = situation;
+  const { idleSinceMs, ...rest } = progress;
+  if (progress.heldSinceMs === undefined) return progress;
+  if (!isUsed(situation, current)) return { ...progress, idleSinceMs: idleSinceMs ?? snapshot.nowMs };
+  if (idleSinceMs === undefined || snapshot.route?.isAcknowledged === false) return progress;
+  return { ...rest, idleMs: (progress.idleMs ?? 0) + snapshot.nowMs - idleSinceMs };
+}
+
+/** Whether the revision has anything of what the step gives it. */
+function isUsed(situation: Situation, { kind }: Step): boolean {
+  const { snapshot, progress } = situation;
+  if (readyPods(revisionIn(snapshot, progress.target)) === 0) return false;
+  if (kind === 'weight') return weightOf(situation, progress.target) > 0;
+  return kind === 'smoke' || snapshot.route?.mirror?.revision === progress.target;
+}
+
+/** When the hold is over, as things stand; undefined while nothing reaches the revision, or a person ends it. */
+export function holdEndsMs({ heldSinceMs, idleSinceMs, idleMs = 0 }: Progress, hold: Step['hold']): number | undefined {
+  if (heldSinceMs === undefined || idleSinceMs !== undefined || hold === 'UntilPromoted') return undefined;
+  return heldSinceMs + idleMs + hold;
+}
+
 /** Every router applies the step, and the pods that it needs are there. */
 export function isReached(situation: Situation, current: Step): boolean {
   const { snapshot, progress } = situation;
   const canary = revisionIn(snapshot, progress.target);
   if (snapshot.route !== undefined && !snapshot.route.isAcknowledged) return false;
+  if (!isUsed(situation, current)) return false;
   if (current.kind === 'weight') return weightOf(situation, progress.target) >= current.percent;
   if (readyPods(canary) < stepPods(situation, current)) return false;
   if (current.kind === 'smoke') return true;
-  const mirror = snapshot.route?.mirror;
-  return mirror?.revision === progress.target && mirror.percent === current.percent;
+  return snapshot.route?.mirror?.percent === current.percent;
 }
 
 interface PauseCause {
@@ -141,7 +169,6 @@ interface PauseCause {
 /** Whether the step is over, waits, or cannot be decided without a person. */
 function judge(situation: Situation, { hold, analyse }: Step): 'over' | 'wait' | PauseCause {
   const { snapshot, progress } = situation;
-  const heldSinceMs = progress.heldSinceMs ?? snapshot.nowMs;
   if (analyse.length > 0) {
     const verdict = currentVerdict(situation);
     const message = verdict?.message ?? 'nothing has been measured yet';
@@ -156,14 +183,14 @@ function judge(situation: Situation, { hold, analyse }: Step): 'over' | 'wait' |
       };
     }
   }
-  if (hold === 'UntilPromoted') return 'wait';
-  return snapshot.nowMs >= heldSinceMs + hold ? 'over' : 'wait';
+  const endsMs = holdEndsMs(progress, hold);
+  return endsMs !== undefined && snapshot.nowMs >= endsMs ? 'over' : 'wait';
 }
 
 /** When the data of the step must be enough; a resume gives it the whole time again. */
 export function deadlineMsOf({ snapshot, progress }: Pick<Situation, 'snapshot' | 'progress'>): number {
-  const { heldSinceMs = snapshot.nowMs, deadlineSinceMs = 0 } = progress;
-  return Math.max(heldSinceMs, deadlineSinceMs) + snapshot.rollout.analysisDeadlineMs;
+  const { heldSinceMs = snapshot.nowMs, deadlineSinceMs = 0, idleMs = 0 } = progress;
+  return Math.max(heldSinceMs, deadlineSinceMs) + idleMs + snapshot.rollout.analysisDeadlineMs;
 }
 
 /** The one revision that is to have everything has it, and its pods; no other has a pod left. */

@@ -3,7 +3,7 @@
  * deciding twice on the same snapshot, or on one that is a little old, asks for the same things.
  */
 import { handleAction } from './action.ts';
-import { advance, deadlineMsOf } from './advance.ts';
+import { advance, deadlineMsOf, holdEndsMs } from './advance.ts';
 import { begin } from './begin.ts';
 import { steppedBounds } from './bounds.ts';
 import { isStepped } from './compile.ts';
@@ -86,7 +86,8 @@ function lookAgainAtMs(situation: Situation, claims: boolean): number | undefine
     moments.push(progress.unreadySinceMs + rollout.progressDeadlineMs);
   }
   if (step !== undefined && progress.heldSinceMs !== undefined && progress.pause === undefined) {
-    if (step.hold !== 'UntilPromoted') moments.push(progress.heldSinceMs + step.hold);
+    const endsMs = holdEndsMs(progress, step.hold);
+    if (endsMs !== undefined) moments.push(endsMs);
     if (step.analyse.length > 0) moments.push(deadlineMsOf(situation));
   }
   if (progress.stage === 'Keeping' && progress.keptSinceMs !== undefined) {

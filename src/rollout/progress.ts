@@ -34,6 +34,10 @@ export const Progress = Type.Object(
     rolloutHash: Type.Optional(word),
     /** When every router applied the step; its hold and its analysis count from here. */
     heldSinceMs: Type.Optional(ms),
+    /** Since when nothing reaches the target in a step that is held. */
+    idleSinceMs: Type.Optional(ms),
+    /** How long that was before, all in all: neither the hold nor the analysis' deadline goes on meanwhile. */
+    idleMs: Type.Optional(ms),
     /** From when on the analysis' deadline counts, where a person resumed after it. */
     deadlineSinceMs: Type.Optional(ms),
     /** Since when pods that have room are not ready. */

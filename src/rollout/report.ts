@@ -1,10 +1,10 @@
 /** What people are told of a rollout. Messages hold numbers, and no times: they change when something does. */
 import { stepNumber } from './action.ts';
-import { currentVerdict, isReached, leastPodsOf } from './advance.ts';
+import { holdEndsMs, isReached, leastPodsOf } from './advance.ts';
 import { stepName } from './compile.ts';
 import { durationText } from './duration-text.ts';
 import type { Pods } from './pods.ts';
-import { currentStep, goalOf, readyPods, revisionIn, type Situation } from './situation.ts';
+import { currentStep, currentVerdict, goalOf, readyPods, revisionIn, type Situation } from './situation.ts';
 import { stepPods } from './step-pods.ts';
 import type { Failure, RolloutReport, Step } from './types.ts';
 
@@ -25,10 +25,7 @@ export function reportOf(situation: Situation, pods: Pods): RolloutReport {
     step: step === undefined ? undefined : `${progress.step + 1}/${length}`,
     actionTarget: `@${progress.target}#${stepNumber(situation)}`,
     message: messageOf(situation, pods, step),
-    holdUntilMs:
-      typeof hold === 'number' && hold > 0 && progress.heldSinceMs !== undefined
-        ? progress.heldSinceMs + hold
-        : undefined,
+    holdUntilMs: hold === undefined || hold === 0 ? undefined : holdEndsMs(progress, hold),
     shortfall: shortfallOf(situation, pods),
   };
 }

@@ -3,7 +3,7 @@ import { isStepped } from './compile.ts';
 import type { Progress } from './progress.ts';
 import { readyShares } from './shares.ts';
 import { carriedWeight, floorOf } from './sizing.ts';
-import type { RevisionState, RolloutSnapshot, Step } from './types.ts';
+import type { RevisionState, RolloutSnapshot, Step, Verdict } from './types.ts';
 
 export interface Situation {
   readonly snapshot: RolloutSnapshot;
@@ -64,6 +64,13 @@ export function isByStep({ progress, snapshot }: Pick<Situation, 'progress' | 's
 /** The step under way; undefined where none is. */
 export function currentStep(situation: Pick<Situation, 'progress' | 'snapshot'>): Step | undefined {
   return isByStep(situation) ? situation.snapshot.rollout.steps[situation.progress.step] : undefined;
+}
+
+/** The verdict on what is analysed now; one on an earlier step says nothing of this one. */
+export function currentVerdict({ snapshot, progress }: Pick<Situation, 'snapshot' | 'progress'>): Verdict | undefined {
+  return snapshot.verdict !== undefined && snapshot.verdict.sinceMs === progress.heldSinceMs
+    ? snapshot.verdict
+    : undefined;
 }
 
 /** Pods that carry all of the requests at least. */

@@ -1,0 +1,134 @@
+import { describe, expect, test } from 'vitest';
+import { decide } from './decide.ts';
+import { rollingOut, rolloutOf, run } from './testing/invariants.ts';
+import { type ModelCluster, TICK_MS } from './testing/model-cluster.ts';
+
+const capacity = { provisionTimeout: '3s' };
+const canary = (...steps: object[]) =>
+  rolloutOf({ strategy: 'Canary', steps, analysis: { metrics: [] }, capacity, progressDeadline: '1h' });
+
+/** Some seconds into the hold of the first step. */
+function held(rollout: ReturnType<typeof rolloutOf>, options: { readonly places?: number } = {}): ModelCluster {
+  const cluster = rollingOut({ rollout, ...options });
+  run(cluster, { until: () => cluster.progress?.heldSinceMs !== undefined });
+  run(cluster, { ticks: 5 });
+  expect(cluster.progress?.step).toBe(0);
+  return cluster;
+}
+
+const isUsed = ({
+  weights,
+  routes,
+  ready,
+}: { readonly weights: ModelCluster['weights'] } & Pick<ModelCluster, 'routes'> & { readonly ready: number }) =>
+  ready > 0 && ((weights.get('b') ?? 0) > 0 || routes.at(-1)?.mirror?.revision === 'b');
+
+/** Until the first step is over. @returns seconds in which anything reached the revision */
+function secondsOfUse(cluster: ModelCluster): number {
+  let seconds = 0;
+  run(cluster, {
+    until: () => cluster.progress?.step !== 0,
+    ticks: 3_000,
+    happens: () => {
+      if (isUsed({ weights: cluster.weights, routes: cluster.routes, ready: cluster.ready('b') })) seconds += 1;
+    },
+  });
+  return seconds;
+}
+
+describe('the hold of a step', () => {
+  test.each([
+    ['a share', canary({ weight: 50, hold: '60s' })],
+    ['copies', canary({ mirror: '50%', hold: '60s' }, { weight: 50 })],
+  ])('of %s does not go on while nothing is wanted', (_, rollout) => {
+    const cluster = held(rollout);
+    cluster.replicas = 0;
+    run(cluster, { ticks: 600 });
+    cluster.replicas = 4;
+    const seconds = secondsOfUse(cluster);
+    expect(seconds).toBeGreaterThanOrEqual(50);
+    expect(seconds).toBeLessThanOrEqual(60);
+  });
+
+  test('does not go on while all pods of the new revision are gone', () => {
+    const cluster = held(canary({ weight: 50, hold: '60s' }));
+    cluster.fail('b');
+    const failure = cluster.revisions.get('b');
+    if (failure !== undefined) failure.failure = undefined;
+    for (const pod of failure?.pods ?? []) pod.readyAtTick = cluster.tick + 100;
+    run(cluster, { ticks: 90 });
+    expect(cluster.progress).toMatchObject({ step: 0, stage: 'Stepping' });
+    expect(decide(cluster.snapshot()).report.holdUntilMs).toBeUndefined();
+    expect(secondsOfUse(cluster)).toBeGreaterThanOrEqual(50);
+  });
+
+  test('is told with what it was longer by', () => {
+    const cluster = held(canary({ weight: 50, hold: '60s' }));
+    const before = decide(cluster.snapshot()).report.holdUntilMs ?? 0;
+    cluster.replicas = 0;
+    run(cluster, { ticks: 100 });
+    cluster.replicas = 4;
+    run(cluster, { until: () => cluster.progress?.idleSinceMs === undefined });
+    const { idleMs = 0 } = cluster.progress ?? {};
+    expect(idleMs).toBeGreaterThanOrEqual(90 * TICK_MS);
+    const { report, lookAgainAtMs } = decide(cluster.snapshot());
+    expect(report.holdUntilMs).toBe(before + idleMs);
+    expect(lookAgainAtMs).toBe(before + idleMs);
+  });
+
+  test('goes on again once every router sends there', () => {
+    const cluster = rollingOut({ rollout: canary({ weight: 50, hold: '60s' }), ackTicks: 20 });
+    run(cluster, { until: () => cluster.progress?.heldSinceMs !== undefined });
+    cluster.replicas = 0;
+    run(cluster, { ticks: 50 });
+    cluster.replicas = 4;
+    run(cluster, { until: () => cluster.weights.get('b') === 50 });
+    run(cluster, { ticks: 5 });
+    expect(cluster.progress?.idleSinceMs).toBeDefined();
+    run(cluster, { until: () => cluster.routes.length === 1 });
+    run(cluster, { ticks: 1 });
+    expect(cluster.progress?.idleSinceMs).toBeUndefined();
+  });
+
+  test('goes on while part of its pods are there', () => {
+    const cluster = held(canary({ weight: 50, hold: '60s' }));
+    cluster.evict('b');
+    run(cluster, { until: () => cluster.progress?.step === 1 });
+    expect(cluster.progress?.idleMs).toBeUndefined();
+  });
+
+  test('is measured on as before: what was counted stays counted, and the deadline is later by as much', () => {
+    const steps = [{ weight: 50, hold: '5s' }];
+    const rollout = rolloutOf({ strategy: 'Canary', steps, analysis: { deadline: '60s' }, capacity });
+    const cluster = rollingOut({ rollout });
+    cluster.verdict = 'InsufficientData';
+    run(cluster, { until: () => cluster.progress?.heldSinceMs !== undefined });
+    const { heldSinceMs } = cluster.progress ?? {};
+    run(cluster, { ticks: 20 });
+    cluster.replicas = 0;
+    run(cluster, { ticks: 100 });
+    cluster.replicas = 4;
+    run(cluster, { ticks: 30 });
+    expect(cluster.progress?.pause).toBeUndefined();
+    expect(cluster.progress?.heldSinceMs).toBe(heldSinceMs);
+    run(cluster, { ticks: 30 });
+    expect(cluster.progress?.pause?.reason).toBe('InsufficientData');
+  });
+
+  test('begins with a pod that is ready, whatever a route still says', () => {
+    const cluster = rollingOut({ rollout: canary({ weight: 50, hold: '60s' }) });
+    run(cluster, { until: () => cluster.weights.get('b') === 50 && cluster.routes.length === 1 });
+    const { progress: _held, ...snapshot } = cluster.snapshot();
+    const gone = snapshot.revisions.map((each) => (each.name === 'b' ? { ...each, ready: 0 } : each));
+    expect(decide({ ...snapshot, progress: undefined, revisions: gone }).progress.heldSinceMs).toBeUndefined();
+  });
+
+  test('of the next step is its own', () => {
+    const cluster = held(canary({ weight: 50, hold: '20s' }, { weight: 80, hold: '20s' }));
+    cluster.replicas = 0;
+    run(cluster, { ticks: 100 });
+    cluster.replicas = 4;
+    run(cluster, { until: () => cluster.progress?.step === 1 });
+    expect(cluster.progress?.idleMs).toBeUndefined();
+  });
+});

@@ -126,6 +126,66 @@ describe('an action', () => {
     run(cluster, { until: () => cluster.weights.get('b') === 50, ticks: 20 });
   });
 
+  describe('that resumes', () => {
+    const steps = [{ weight: 10, hold: '20s' }];
+    function pausedBy(verdict: ModelCluster['verdict']): ModelCluster {
+      const judged = rolloutOf({ strategy: 'Canary', steps, analysis: { deadline: '60s' } });
+      const cluster = rollingOut({ rollout: judged });
+      cluster.verdict = verdict;
+      run(cluster, { until: () => cluster.progress?.pause !== undefined });
+      return cluster;
+    }
+
+    test.each([['Inconclusive'], ['Error']] as const)(
+      'after %s drops what was measured, and holds and judges the step from the start',
+      (verdict) => {
+        const cluster = pausedBy(verdict);
+        const before = cluster.snapshot();
+        const asked = ask(cluster, 'resume@b#1');
+        expect(asked).toMatchObject({
+          result: 'Done',
+          message: `goes on: what was measured is ${verdict}, so that the step is held and measured from the start`,
+          reasons: ['ActionDone'],
+        });
+        expect(asked.progress.pause).toBeUndefined();
+        expect(cluster.progress?.heldSinceMs).toBe(before.nowMs);
+        cluster.verdict = 'Healthy';
+        run(cluster, { ticks: 20 });
+        expect(cluster.progress?.step).toBe(0);
+        run(cluster, { until: () => cluster.progress?.step === 1, ticks: 2 });
+      },
+    );
+
+    test('is paused again where it is found Inconclusive again', () => {
+      const cluster = pausedBy('Inconclusive');
+      ask(cluster, 'resume@b#1');
+      run(cluster, { ticks: 1 });
+      expect(cluster.progress?.pause?.reason).toBe('Inconclusive');
+      expect(ask(cluster, 'resume@b#1.2').result).toBe('Done');
+    });
+
+    test('after too little data goes on with what there is, for the whole deadline again', () => {
+      const cluster = pausedBy('InsufficientData');
+      const { heldSinceMs } = cluster.progress ?? {};
+      expect(ask(cluster, 'resume@b#1')).toMatchObject({ result: 'Done', message: 'goes on' });
+      run(cluster, { ticks: 50 });
+      expect(cluster.progress).toMatchObject({ heldSinceMs, step: 0 });
+      expect(cluster.progress?.pause).toBeUndefined();
+      cluster.verdict = 'Healthy';
+      run(cluster, { until: () => cluster.progress?.step === 1, ticks: 2 });
+    });
+
+    test('what a person paused measures nothing anew', () => {
+      const cluster = rollingOut({ rollout });
+      run(cluster, { until: () => cluster.progress?.heldSinceMs !== undefined });
+      const { heldSinceMs } = cluster.progress ?? {};
+      ask(cluster, 'pause@b#1');
+      run(cluster, { ticks: 10 });
+      ask(cluster, 'resume@b#1');
+      expect(cluster.progress?.heldSinceMs).toBe(heldSinceMs);
+    });
+  });
+
   describe('that pauses, where new pods take the place of old ones,', () => {
     const onFullNode = () => rollingOut({ rollout: { ...rollout, provisionTimeoutMs: 3_000 }, places: 4 });
 

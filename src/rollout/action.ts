@@ -5,7 +5,7 @@
  * second resume of one step, say) a count goes behind it, `resume@churn-9c1d#3.2`.
  */
 import type { Progress } from './progress.ts';
-import { currentStep, hasAllTraffic, isByStep, type Situation } from './situation.ts';
+import { currentStep, currentVerdict, hasAllTraffic, isByStep, type Situation } from './situation.ts';
 import type { RolloutEvent } from './types.ts';
 
 export const ACTION_VERBS = ['promote', 'promote-full', 'pause', 'resume', 'abort', 'retry', 'undo'] as const;
@@ -102,9 +102,18 @@ const MEANINGS: Readonly<Record<ActionVerb, (situation: Situation) => Meaning>> 
     const pause = { reason: 'Requested' as const, message: 'paused on request', atMs: snapshot.nowMs };
     return { progress: { ...progress, pause }, did: 'paused' };
   },
-  resume: ({ progress, snapshot }) => {
+  resume: (situation) => {
+    const { progress, snapshot } = situation;
     if (progress.pause === undefined) return { refused: 'it is not paused' };
     const { pause: _pause, ...rest } = progress;
+    const verdict = currentVerdict(situation)?.kind;
+    // More of the same would pause it again at once.
+    if (verdict === 'Inconclusive' || verdict === 'Error') {
+      return {
+        progress: enterStep(rest, rest.step),
+        did: `goes on: what was measured is ${verdict}, so that the step is held and measured from the start`,
+      };
+    }
     return { progress: { ...rest, deadlineSinceMs: snapshot.nowMs }, did: 'goes on' };
   },
   abort: ({ progress, snapshot }) => {

@@ -236,7 +236,7 @@ export const AnalyseNames = Type.Array(
   {
     description:
       'Metrics of `rollout.analysis` that must say Healthy before the step ends; [] for none. Default: all that the step ' +
-      'can measure (Agreement needs a mirror; what compares with the stable revision needs that to have traffic).',
+      'can measure (Agreement needs a mirror; at weight 100 nothing is compared with the stable revision, and max and min alone count).',
     maxItems: 16,
     ...listSet,
   },

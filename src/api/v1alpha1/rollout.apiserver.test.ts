@@ -13,6 +13,7 @@ const rollout = (fields: Spec): Spec => ({ rollout: { strategy: 'Canary', ...fie
 const steps = (...list: Spec[]): Spec => rollout({ steps: list });
 const metrics = (...list: Spec[]): Spec => rollout({ analysis: { metrics: list } });
 const metric = (fields: Spec): Spec => metrics({ name: 'm', ...fields });
+const allOf = (...analyse: string[]): Spec => ({ weight: 100, analyse });
 const query = { address: 'http://prometheus.monitoring:9090', query: 'up' };
 const ensemble = { combine: 'Vote', members: [{ name: 'other' }] };
 const gateway = { provider: 'GatewayAPI', expose: { gateway: { name: 'public' } } };
@@ -46,6 +47,22 @@ describe('the API server accepts', () => {
     ],
     ['a hold until a person promotes', steps({ weight: 10, hold: 'UntilPromoted' })],
     ['all of the traffic as a step', steps({ weight: 50 }, { weight: 100, hold: '1h' })],
+    [
+      'all of the traffic, judged by what needs no stable revision',
+      rollout({
+        steps: [{ weight: 50 }, allOf('limit', 'both', 'rate', 'revenue', 'shown')],
+        analysis: {
+          metrics: [
+            { name: 'limit', builtin: 'LatencyP99', max: '80ms' },
+            { name: 'both', builtin: 'ErrorRate', maxIncrease: { absolute: '1%' }, max: '5%' },
+            { name: 'rate', builtin: 'Throughput', min: '1/s' },
+            { name: 'revenue', prometheus: query, success: 'true' },
+            { name: 'shown', builtin: 'PredictionDistribution', max: '10%', dryRun: true },
+          ],
+        },
+      }),
+    ],
+    ['all of the traffic, judged by nothing', steps(allOf())],
     ['the default metrics by their names', steps({ weight: 10, analyse: ['errors', 'latency'] })],
     ['no metrics', rollout({ steps: [{ weight: 10, analyse: [] }], analysis: { metrics: [] } })],
     ['no increase at all', metric({ builtin: 'ErrorRate', maxIncrease: { absolute: '0%' } })],
@@ -131,6 +148,32 @@ describe('the API server refuses', () => {
         analysis: { metrics: [{ name: 'm', builtin: 'Agreement', min: '98%' }] },
       }),
       'Agreement is measured on mirrored requests',
+    ],
+    [
+      'all of the traffic, judged by the default metrics, which compare',
+      { rollout: { strategy: 'BlueGreen', steps: [allOf('errors')] } },
+      'spec.rollout.steps: Invalid value: at weight 100 the stable revision answers nothing to compare with',
+    ],
+    [
+      'all of the traffic, judged by an increase',
+      rollout({
+        steps: [{ weight: 10 }, allOf('rate', 'm')],
+        analysis: {
+          metrics: [
+            { name: 'rate', builtin: 'Throughput', min: '1/s' },
+            { name: 'm', builtin: 'LatencyP99', maxIncrease: { relative: '10%' } },
+          ],
+        },
+      }),
+      'give the metric a max, take it out of analyse, or judge by it at a smaller weight',
+    ],
+    [
+      'all of the traffic, judged by how predictions differ',
+      rollout({
+        steps: [allOf('m')],
+        analysis: { metrics: [{ name: 'm', builtin: 'PredictionDistribution', max: '10%' }] },
+      }),
+      'at weight 100 the stable revision answers nothing to compare with',
     ],
     [
       'an unknown built-in metric',

@@ -101,6 +101,10 @@ const stepped = "self.strategy in ['Canary', 'BlueGreen', 'Shadow']";
 const order = 'has(step.smoke) ? 0 : has(step.mirror) ? 1 : 2';
 const weights = 'self.steps.filter(step, has(step.weight)).map(step, step.weight)';
 
+/** As in rollout/compile.ts: it says nothing of a revision alone. */
+const onlyCompares =
+  "has(metric.builtin) && (metric.builtin == 'PredictionDistribution' || (has(metric.maxIncrease) && !has(metric.max)))";
+
 export const Rollout = Type.Object(
   {
     strategy: Type.Enum(['Rolling', 'Recreate', 'Canary', 'BlueGreen', 'Shadow'], {
@@ -224,6 +228,16 @@ export const Rollout = Type.Object(
           '!has(step.analyse) || step.analyse.all(name, !self.analysis.metrics.exists(metric, metric.name == name && ' +
           "has(metric.builtin) && metric.builtin == 'Agreement')))",
         message: 'Agreement is measured on mirrored requests: it goes with mirror steps only',
+        fieldPath: '.steps',
+      },
+      {
+        rule:
+          '!has(self.steps) || self.steps.all(step, !has(step.weight) || step.weight < 100 || !has(step.analyse) || ' +
+          'step.analyse.all(name, has(self.analysis) && has(self.analysis.metrics) && ' +
+          `!self.analysis.metrics.exists(metric, metric.name == name && !metric.dryRun && (${onlyCompares}))))`,
+        message:
+          'at weight 100 the stable revision answers nothing to compare with: give the metric a max, take it out of analyse, ' +
+          'or judge by it at a smaller weight',
         fieldPath: '.steps',
       },
     ),

@@ -40,7 +40,7 @@ export const environment: Environment = Object.freeze({
     mlflowUsername: process.env.MLFLOW_TRACKING_USERNAME,
     mlflowPassword: process.env.MLFLOW_TRACKING_PASSWORD,
     mlflowToken: process.env.MLFLOW_TRACKING_TOKEN,
-    s3Endpoint: process.env.MLFLOW_S3_ENDPOINT_URL,
+    s3Endpoint: process.env.MLFLOW_S3_ENDPOINT_URL ?? process.env.AWS_ENDPOINT_URL_S3 ?? process.env.AWS_ENDPOINT_URL,
   }),
   registryConfig: process.env.FAIRLEAD_REGISTRY_CONFIG,
   podName: process.env.POD_NAME,

@@ -50,7 +50,9 @@ it('a dropped connection is taken up where it broke, by Range', async () => {
   await using host = await startHost((request, response) => {
     const from = rangeStart(request);
     const to = Math.min(MODEL.length, from + (1 << 20));
-    response.writeHead(from === 0 ? 200 : 206, { etag: '"v1"', 'content-length': MODEL.length - from });
+    const range = { 'content-range': `bytes ${from}-${MODEL.length - 1}/${MODEL.length}` };
+    const headers = { etag: '"v1"', 'content-length': MODEL.length - from };
+    response.writeHead(from === 0 ? 200 : 206, from === 0 ? headers : { ...headers, ...range });
     if (to === MODEL.length) response.end(MODEL.subarray(from));
     else sendPart(response, from, to);
   });
@@ -151,6 +153,29 @@ it('a host that is merely slow is given up at the total time, which the message 
   await expect(failed).rejects.toMatchObject({
     reason: 'SourceUnreachable',
     message: expect.stringContaining('0.1 s'),
+  });
+});
+
+it.each([
+  [
+    'compressed, though it was asked for as it is,',
+    200,
+    { 'content-encoding': 'gzip' },
+    'is sent with Content-Encoding: gzip',
+  ],
+  [
+    'in part, though all of it was asked for,',
+    206,
+    { 'content-range': 'bytes 0-3/100' },
+    'another part than was asked',
+  ],
+])('a file that is sent %s is refused: its digest would be pinned', async (_, status, headers, message) => {
+  await using host = await startHost((_request, response) => {
+    response.writeHead(status, headers).end(MODEL.subarray(0, 4));
+  });
+  await expect(resolve(`${host.url}/m.onnx`)).rejects.toMatchObject({
+    reason: 'SourceUnreachable',
+    message: expect.stringContaining(message),
   });
 });
 

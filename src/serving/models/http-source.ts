@@ -31,9 +31,11 @@ export async function httpFile(
     const range =
       offsetBytes === 0 ? {} : { range: `bytes=${offsetBytes}-`, ...(validator ? { 'if-range': validator } : {}) };
     const answer = await httpGet(url, { headers: range, authorization }, options);
-    if (answer.status === 200 || answer.status === 206) return answer;
+    if (answer.status === 200 || (answer.status === 206 && beginsAt(answer) === offsetBytes && offsetBytes > 0)) {
+      return plain(answer, shown);
+    }
     answer.discard();
-    throw statusFailure(answer.status, shown);
+    throw statusFailure(answer.status, shown, answer.status === 206 ? 'another part than was asked for' : '');
   };
   const first = await withRetries(shown, options, () => get(0));
   const validator = validatorOf(first);
@@ -47,6 +49,23 @@ export async function httpFile(
     return answer.status === 206 ? answer.body : skipped(answer.body, offsetBytes);
   });
   return { sizeBytes, content };
+}
+
+/** Where in the file a part begins, in bytes. */
+function beginsAt({ headers }: HttpAnswer): number | undefined {
+  const start = /^bytes (\d+)-/.exec(headers['content-range'] ?? '')?.[1];
+  return start === undefined ? undefined : Number(start);
+}
+
+/** @throws LoadFailure where the bytes are not the file's own, whose digest is what counts. */
+function plain(answer: HttpAnswer, shown: string): HttpAnswer {
+  const { 'content-encoding': encoding = 'identity' } = answer.headers;
+  if (encoding.toLowerCase() === 'identity') return answer;
+  answer.discard();
+  throw new LoadFailure(
+    'SourceUnreachable',
+    `${shown} is sent with Content-Encoding: ${encoding}, though it was asked for as it is; switch that off at the host`,
+  );
 }
 
 async function* single(entry: ModelEntry): AsyncGenerator<ModelEntry> {

@@ -46,6 +46,32 @@ it('links within a claim are followed, as downloaded model hubs have them', asyn
   expect([...files.keys()]).toEqual(['model.onnx']);
 });
 
+it('links to directories within a claim are followed, and one to a directory that it is in is refused', async () => {
+  await using root = await scratch();
+  const path = await claim(root.path);
+  await mkdir(join(path, 'shared', 'weights'), { recursive: true });
+  await mkdir(join(path, 'churn'));
+  await writeFile(join(path, 'shared', 'weights', 'a.bin'), 'weights');
+  await symlink('../shared', join(path, 'churn', 'data'));
+  const { files } = await readModel(await open(root.path, 'pvc://claim/churn'), 1e6);
+  expect([...files.keys()]).toEqual(['data/weights/a.bin']);
+
+  await symlink('../../shared', join(path, 'shared', 'weights', 'again'));
+  await expect(open(root.path, 'pvc://claim/churn')).rejects.toMatchObject({
+    reason: 'InvalidModel',
+    message: expect.stringContaining('data/weights/again is a link to a directory that it is in'),
+  });
+});
+
+it("a whole claim is a model too: a file system's own lost+found is no part of it", async () => {
+  await using root = await scratch();
+  const path = await claim(root.path);
+  await mkdir(join(path, 'lost+found'), { mode: 0o000 });
+  await writeFile(join(path, 'model.onnx'), 'weights');
+  const { files } = await readModel(await open(root.path, 'pvc://claim/'), 1e6);
+  expect([...files.keys()]).toEqual(['model.onnx']);
+});
+
 it('a volume of a ConfigMap is read through its hidden folders', async () => {
   await using root = await scratch();
   await mkdir(join(root.path, 'volume', '..2026_01_01'), { recursive: true });

@@ -91,18 +91,30 @@ async function inside(shown: string, path: string, root: string): Promise<string
   return real;
 }
 
+/** A folder that is to be read: its path in the model, and the real ones of itself and of those above it. */
+interface Folder {
+  readonly path: string;
+  readonly trail: readonly string[];
+}
+
+/** What mkfs leaves in the root of a volume, for root alone to read. */
+const LOST_AND_FOUND = 'lost+found';
+
 async function filesBelow(shown: string, directory: string, root: string): Promise<LocalFile[]> {
   const files: LocalFile[] = [];
-  const pending = [''];
+  const pending: Folder[] = [{ path: '', trail: [directory] }];
   for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
-    const children = await readdir(join(directory, folder), { withFileTypes: true }).catch((error: unknown) => {
+    const { trail } = folder;
+    const names = await readdir(join(directory, folder.path)).catch((error: unknown) => {
       throw failureOf(error, shown);
     });
-    for (const child of children) {
-      const path = folder === '' ? child.name : `${folder}/${child.name}`;
-      if (!isModelPath(path)) continue;
-      if (child.isDirectory()) pending.push(path);
-      else files.push(await describe(await inside(shown, join(directory, path), root), path, shown));
+    for (const name of names) {
+      const path = folder.path === '' ? name : `${folder.path}/${name}`;
+      if (!isModelPath(path) || path === LOST_AND_FOUND) continue;
+      const real = await inside(shown, join(directory, path), root);
+      if (!(await stat(real)).isDirectory()) files.push(await describe(real, path, shown));
+      else if (!trail.includes(real)) pending.push({ path, trail: [...trail, real] });
+      else throw new LoadFailure('InvalidModel', `${shown}: ${path} is a link to a directory that it is in`);
       if (files.length + pending.length > MAX_FILES) {
         throw new LoadFailure(
           'InvalidModel',
@@ -117,7 +129,7 @@ async function filesBelow(shown: string, directory: string, root: string): Promi
 async function describe(realPath: string, path: string, shown: string): Promise<LocalFile> {
   const found = await stat(realPath, { bigint: true });
   if (!found.isFile()) {
-    throw new LoadFailure('InvalidModel', `${shown}: ${path} is neither a file nor a plain directory`);
+    throw new LoadFailure('InvalidModel', `${shown}: ${path} is neither a file nor a directory`);
   }
   const identity = `${found.dev} ${found.ino} ${found.size} ${found.mtimeNs} ${found.ctimeNs}`;
   return { path, realPath, sizeBytes: Number(found.size), identity };

@@ -154,7 +154,7 @@ class Bucket {
     const detail = `${error.name}: ${error.message}${unsigned}`;
     if (status === 412)
       return new LoadFailure('SourceUnreachable', `${shown} was changed while it was read; try again`);
-    if (status === undefined || status < 400) return new TransientError(detail, { cause: error });
+    if (status === undefined || status < 300) return new TransientError(detail, { cause: error });
     const failure = statusFailure(status, shown, detail);
     failure.cause = error;
     return failure;
@@ -173,6 +173,8 @@ async function connect(uri: ModelUri, { limits, credentials, ...options }: Sourc
     // Attempts are counted in one place, ours; and what arrives is hashed here anyway.
     maxAttempts: 1,
     responseChecksumValidation: 'WHEN_REQUIRED',
+    // A bucket's region need not be known: it tells.
+    followRegionRedirects: true,
     requestHandler: {
       connectionTimeout: Math.min(10_000, idleTimeoutMs),
       requestTimeout: idleTimeoutMs,

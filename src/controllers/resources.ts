@@ -77,6 +77,7 @@ export interface KubeEvent extends KubeObject {
   readonly reason?: string;
   readonly message?: string;
   readonly lastTimestamp?: string | null;
+  readonly source?: { readonly component?: string };
 }
 
 /** Where the cloud lets the clients of a Service come in. */

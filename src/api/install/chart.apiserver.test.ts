@@ -195,6 +195,7 @@ describe('a release on a real API server', () => {
     expect(await may('patch', 'modeldeployments.fairlead.dev', '--subresource=status')).toBe('yes');
     expect(await may('patch', 'deployments.apps')).toBe('yes');
     expect(await may('create', 'events.events.k8s.io')).toBe('yes');
+    expect(await may('list', 'events')).toBe('yes');
   });
 
   test('gives the operator its own lease', async () => {
@@ -209,6 +210,7 @@ describe('a release on a real API server', () => {
     expect(await may('update', 'modeldeployments.fairlead.dev')).toBe('no');
     expect(await may('update', 'leases.coordination.k8s.io')).toBe('no');
     expect(await may('create', 'pods')).toBe('no');
+    expect(await may('watch', 'events')).toBe('no');
   });
 
   test('upgrades definitions', async () => {

@@ -42,6 +42,7 @@ import { retire } from './phases/retire.ts';
 import { route } from './phases/route.ts';
 import { shrink } from './phases/shrink.ts';
 import { weigh } from './phases/weigh.ts';
+import { PodEvents } from './pod-events.ts';
 import { Reporter } from './reporter.ts';
 import { PortBook } from './routing/ports.ts';
 import { lookAgain, newScope, type Scope } from './scope.ts';
@@ -66,7 +67,7 @@ export interface ModelDeploymentControllerOptions {
 const PHASES: readonly Phase[] = [observe, accept, resolve, choose, grow, route, shrink, judge, weigh, retire];
 
 /** What outlasts one reconcile, in memory alone: nothing of it is missed after a restart. */
-type Memory = Pick<PhaseContext, 'images' | 'ports' | 'analyses' | 'planner' | 'loads'>;
+type Memory = Pick<PhaseContext, 'images' | 'ports' | 'analyses' | 'planner' | 'loads' | 'podEvents'>;
 
 /** Turns ModelDeployments into Deployments and what stands around them, and tells what came of it. */
 export function modelDeploymentController(
@@ -81,6 +82,7 @@ export function modelDeploymentController(
     analyses: new AnalysisBook(reader, runQuery),
     planner: new Planner(),
     loads: new LoadBook(reader),
+    podEvents: new PodEvents(),
   };
   const reporter = new Reporter();
   return {

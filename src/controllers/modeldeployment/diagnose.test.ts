@@ -1,6 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import type { ContainerStatus, Deployment, KubeEvent, Pod } from '../resources.ts';
-import { autoscalerFailure, diagnose, diagnoseMissingPod, loadFailure } from './diagnose.ts';
+import {
+  autoscalerFailure,
+  type Diagnosis,
+  diagnose,
+  diagnoseMissingPod,
+  diagnoseMounts,
+  loadFailure,
+} from './diagnose.ts';
 
 const pod = (status: Pod['status'], metadata: Partial<Pod['metadata']> = {}): Pod => ({
   apiVersion: 'v1',
@@ -270,4 +277,67 @@ test.each([
   '{"message":1}',
 ])('a termination message that is not of the contract is no load failure: %s', (text) => {
   expect(loadFailure(text)).toBeUndefined();
+});
+
+describe('a pod that is being started waits for its volumes', () => {
+  const starting = pod({ phase: 'Pending' }, { uid: 'u-1' });
+  const event = (second: number, reason: string, message: string, component = 'kubelet'): KubeEvent => ({
+    apiVersion: 'v1',
+    kind: 'Event',
+    metadata: { name: `${second}-${reason}` },
+    reason,
+    message,
+    source: { component },
+    lastTimestamp: new Date(Date.UTC(2026, 0, 1, 0, 0, second)).toISOString(),
+  });
+  const missing = event(9, 'FailedMount', 'MountVolume.SetUp failed for volume "creds" : secret "creds" not found');
+  const summary = event(10, 'FailedMount', 'Unable to attach or mount volumes: unmounted volumes=[creds]: timed out');
+
+  test.each<[string, readonly KubeEvent[], string | undefined]>([
+    ['where the kubelet says so last', [missing], 'secret "creds" not found'],
+    ['in the words that name the cause', [missing, summary], 'secret "creds" not found'],
+    ['in those of the summary where nothing else is said', [summary], 'unmounted volumes=[creds]'],
+    [
+      'where the controller of attachments says so',
+      [event(9, 'FailedAttachVolume', 'Multi-Attach error for volume "pvc-1"', 'attachdetach-controller')],
+      'Multi-Attach error',
+    ],
+    [
+      'whatever others say of the pod meanwhile',
+      [missing, event(12, 'NotTriggerScaleUp', 'pod would fit', 'cluster-autoscaler')],
+      'secret "creds" not found',
+    ],
+    ['but not while its image is pulled after all', [missing, event(11, 'Pulling', 'Pulling image "x"')], undefined],
+    ['nor where both are of one second', [missing, event(9, 'Pulling', 'Pulling image "x"')], undefined],
+    ['nor where nobody says anything', [], undefined],
+  ])('%s', (_rule, events, says) => {
+    const found = diagnoseMounts(starting, events);
+    if (says === undefined) expect(found).toBeUndefined();
+    else
+      expect(found).toMatchObject({
+        kind: 'failed',
+        reason: 'VolumeMountFailed',
+        message: expect.stringContaining(says),
+      });
+  });
+
+  test('in the same sentence for each pod of a revision', () => {
+    const output = (uid: string) =>
+      diagnoseMounts(pod({ phase: 'Pending' }, { uid }), [
+        event(
+          9,
+          'FailedMount',
+          `mount failed: exit status 32\nMounting arguments: /var/lib/kubelet/pods/${uid}/volumes/x`,
+        ),
+      ]);
+    expect(output('u-1')).toEqual(output('u-2'));
+  });
+
+  test('and is counted among the pods of its revision', () => {
+    const known = new Map(Object.entries({ 'u-1': diagnoseMounts(starting, [missing]) as Diagnosis }));
+    expect(diagnose(undefined, [starting, ready], 2, known)[0]).toMatchObject({
+      reason: 'VolumeMountFailed',
+      message: expect.stringMatching(/^1 of 2 pods: .*secret "creds" not found$/),
+    });
+  });
 });

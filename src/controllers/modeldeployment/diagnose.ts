@@ -7,12 +7,14 @@ import type { ContainerStatus, Deployment, KubeCondition, KubeEvent, Pod } from 
 
 /** Causes in the order in which they are told when pods disagree: what needs a person comes first. */
 const FAILED_REASONS = [
+  'RevisionLost',
   'Forbidden',
   'AdmissionDenied',
   ...LOAD_FAILURE_REASONS,
   'OOMKilled',
   'ImagePullFailed',
   'CredentialsNotFound',
+  'VolumeMountFailed',
   'ServiceAccountNotFound',
   'ContainerStartFailed',
   'PodForbidden',
@@ -121,6 +123,35 @@ export function diagnoseMissingPod(events: readonly KubeEvent[]): Diagnosis {
   const last = [...events].sort((a, b) => ((a.lastTimestamp ?? '') < (b.lastTimestamp ?? '') ? 1 : -1))[0];
   if (last === undefined) return diagnosis('PodNotCreated', 'a Job has no pod yet, and no Event of it says why');
   return diagnoseRefusal((last.message ?? '').replace(/^Error creating: /, ''));
+}
+
+/** Who brings volumes to a pod, and goes on to its image and containers only once they are there. */
+const STARTERS: ReadonlySet<string> = new Set(['kubelet', 'attachdetach-controller']);
+const MOUNT_FAILURES: ReadonlySet<string> = new Set(['FailedMount', 'FailedAttachVolume', 'FailedMapVolume']);
+
+/**
+ * Why a pod that is being started has no volumes, which its status does not tell.
+ * @param events of the pod; only what was said last is so now
+ * @returns undefined where it does not wait for a volume
+ */
+export function diagnoseMounts({ metadata: { uid } }: Pod, events: readonly KubeEvent[]): Diagnosis | undefined {
+  const isFailure = ({ reason = '' }: KubeEvent) => MOUNT_FAILURES.has(reason);
+  const said = events
+    .filter(({ source }) => STARTERS.has(source?.component ?? ''))
+    // Times are of whole seconds: of two in one, the pod got on.
+    .sort((a, b) => lastSeenMs(b) - lastSeenMs(a) || Number(isFailure(a)) - Number(isFailure(b)));
+  const others = said.findIndex((event) => !isFailure(event));
+  const failures = others < 0 ? said : said.slice(0, others);
+  // The kubelet sums up now and then which volumes are missing; why they are it says in between.
+  const telling = failures.find(({ message = '' }) => !message.startsWith('Unable to attach or mount')) ?? failures[0];
+  if (telling === undefined) return undefined;
+  const { message = 'no message' } = telling;
+  const why = (uid === undefined ? message : message.replaceAll(uid, 'POD')).replace(/\s+/g, ' ').trim();
+  return diagnosis('VolumeMountFailed', `a volume cannot be mounted: ${tail(why)}`);
+}
+
+function lastSeenMs({ lastTimestamp, metadata }: KubeEvent): number {
+  return Date.parse(lastTimestamp ?? metadata.creationTimestamp ?? '') || 0;
 }
 
 /** @returns undefined for a pod that is ready or that is ending */
@@ -241,15 +272,17 @@ function sorted(found: readonly Diagnosis[]): readonly Diagnosis[] {
  * Why the pods of a revision are not all ready: one entry a reason, the worst first, each with how many pods share it
  * and the sentence that most of them have.
  * @param wanted pods that the revision should have
+ * @param known what is known of pods by other ways than their status, by their uids
  * @returns empty when every pod that exists is ready and none is missing for a known cause
  */
 export function diagnose(
   deployment: Deployment | undefined,
   pods: readonly Pod[],
   wanted: number,
+  known: ReadonlyMap<string, Diagnosis> = new Map(),
 ): readonly Diagnosis[] {
   const byReason = Map.groupBy(
-    pods.map(diagnosePod).filter((each) => each !== undefined),
+    pods.map((pod) => known.get(pod.metadata.uid ?? '') ?? diagnosePod(pod)).filter((each) => each !== undefined),
     ({ reason }) => reason,
   );
   const found = [...byReason.values()].flatMap((same) => {

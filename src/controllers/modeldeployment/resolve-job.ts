@@ -96,6 +96,7 @@ export type Answer =
   | {
       readonly kind: 'running';
       readonly job: Job;
+      readonly pods: readonly Pod[];
       readonly podlessSinceMs: number | undefined;
       readonly jobNames: readonly string[];
       readonly attempt: number;
@@ -146,6 +147,7 @@ export function answerOf(attempts: readonly Attempt[], nowMs: number): Answer {
     return {
       kind: 'running',
       job: last.job,
+      pods: last.pods,
       podlessSinceMs,
       jobNames: needed,
       attempt,

@@ -44,7 +44,9 @@ export const choose: Phase = async (scope, context) => {
 
   const pods = scope.pods.get(target.name) ?? [];
   const planned = decision.replicas.get(target.name) ?? 0;
-  scope.diagnoses = [...scope.diagnoses, ...diagnose(target.existing?.deployment, pods, planned)];
+  const { failures, lookAgainAtMs } = await context.podEvents.mountFailures(pods, context, scope.nowMs);
+  if (lookAgainAtMs !== undefined) lookAgain(scope, lookAgainAtMs);
+  scope.diagnoses = [...scope.diagnoses, ...diagnose(target.existing?.deployment, pods, planned, failures)];
   scope.autoscalerFailure = lastingAutoscalerFailure(scope, target);
   return 'continue';
 };

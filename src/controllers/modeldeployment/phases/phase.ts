@@ -2,6 +2,7 @@ import type { ReconcileContext } from '../../../runtime/reconcile-context.ts';
 import type { AnalysisBook } from '../analysis/book.ts';
 import type { Planner } from '../capacity/planner.ts';
 import type { LoadBook } from '../load/book.ts';
+import type { PodEvents } from '../pod-events.ts';
 import type { PortBook } from '../routing/ports.ts';
 import type { Scope } from '../scope.ts';
 import type { RuntimeImages } from '../types.ts';
@@ -13,6 +14,7 @@ export interface PhaseContext extends ReconcileContext {
   readonly analyses: AnalysisBook;
   readonly planner: Planner;
   readonly loads: LoadBook;
+  readonly podEvents: PodEvents;
 }
 
 /**

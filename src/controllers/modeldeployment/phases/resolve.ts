@@ -6,7 +6,7 @@ import { objectKey } from '../../../runtime/types.ts';
 import { BY_MODEL, MODEL_VERSIONS, MODELS } from '../../kinds.ts';
 import { type PublishedAnswer, publishedAnswer } from '../../registry-asker/answer.ts';
 import { ASKER_LABEL, askerId, asksOutside } from '../../registry-asker/asker.ts';
-import { CONFIG_MAPS, EVENTS, JOBS, type Job, PODS } from '../../resources.ts';
+import { CONFIG_MAPS, EVENTS, JOBS, type Job, PODS, type Pod } from '../../resources.ts';
 import { uriRefusal } from '../acceptance.ts';
 import { type Diagnosis, diagnoseMissingPod, diagnosePod } from '../diagnose.ts';
 import { type Registry, resolveSource } from '../model-source.ts';
@@ -31,7 +31,7 @@ export const resolve: Phase = async (scope, context) => {
     case 'unanswered':
       scope.model =
         resolution.pinned === undefined
-          ? unanswered(scope, context, resolution.uri, failure)
+          ? await unanswered(scope, context, resolution.uri, failure)
           : { kind: 'resolved', model: resolution.pinned, ...(failure && { unfollowed: failure.message }) };
       break;
     case 'missing':
@@ -74,7 +74,7 @@ async function ask(
         if (why !== undefined) return { kind: 'resolving', uri, why };
       }
       if (answer.before !== undefined) return failed(answer.before, true);
-      return { kind: 'resolving', uri, why: answer.why };
+      return { kind: 'resolving', uri, why: answer.why ?? (await whyNotMounted(scope, context, answer.pods)) };
     case 'ask': {
       // What is looked for is known even where the Job is refused.
       scope.model = answer.before === undefined ? { kind: 'resolving', uri } : failed(answer.before, true);
@@ -105,6 +105,16 @@ async function whyPodless(
   return diagnoseMissingPod(items);
 }
 
+async function whyNotMounted(
+  scope: Scope,
+  context: PhaseContext,
+  pods: readonly Pod[],
+): Promise<Diagnosis | undefined> {
+  const { failures, lookAgainAtMs } = await context.podEvents.mountFailures(pods, context, scope.nowMs);
+  if (lookAgainAtMs !== undefined) lookAgain(scope, lookAgainAtMs);
+  return [...failures.values()][0];
+}
+
 /** The same while the next attempt waits and while it runs: what is known only changes when that ends. */
 function failed({ reason, message, attempt }: Failure, isTriedAgain: boolean): ModelState {
   const next = isTriedAgain
@@ -125,17 +135,21 @@ function publishedIn({ object, owner: { namespace } }: Scope, { cache }: PhaseCo
 }
 
 /** Why there is no answer yet: what the one who asks says, or why it does not run. */
-function unanswered(
+async function unanswered(
   scope: Scope,
-  { cache }: PhaseContext,
+  context: PhaseContext,
   uri: string,
   failure: RegistryFailure | undefined,
-): ModelState {
+): Promise<ModelState> {
   if (failure !== undefined) return { kind: 'failed', ...failure };
   lookAgain(scope, scope.nowMs + UNANSWERED_RETRY_MS);
   const id = askerId(scope.object);
-  const pods = cache.list(PODS, scope.owner.namespace).filter(({ metadata }) => metadata.labels?.[ASKER_LABEL] === id);
-  const why = pods.map(diagnosePod).find((found) => found !== undefined && found.kind !== 'waiting');
+  const pods = context.cache
+    .list(PODS, scope.owner.namespace)
+    .filter(({ metadata }) => metadata.labels?.[ASKER_LABEL] === id);
+  const why =
+    pods.map(diagnosePod).find((found) => found !== undefined && found.kind !== 'waiting') ??
+    (await whyNotMounted(scope, context, pods));
   const message = `${withoutSecrets(scope.object.spec.model.endpoint ?? '')} is asked what ${uri} stands for`;
   return { kind: 'resolving', uri, why: why ?? { kind: 'waiting', reason: 'AskingRegistry', message } };
 }

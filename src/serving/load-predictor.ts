@@ -41,7 +41,9 @@ export async function preparePredictor(
   try {
     const sample = await warmUp(session, signature, model.examples ?? [], () => clock.nowMs());
     const asked = { ...defaults, ...model.batching };
-    const obstacle = asked.maxBatchSize === 1 ? 'off by configuration' : await whyNotBatchable(session, sample);
+    const isAsked = model.batching !== undefined;
+    const obstacle =
+      asked.maxBatchSize === 1 ? 'off by configuration' : await whyNotBatchable(session, sample, isAsked);
     const maxBatchSize = obstacle === undefined ? asked.maxBatchSize : 1;
     const loadSeconds = (clock.nowMs() - startedAtMs) / 1000;
     logger.log(obstacle !== undefined && (model.batching?.maxBatchSize ?? 1) > 1 ? 'warn' : 'info', 'model is ready', {
@@ -50,6 +52,9 @@ export async function preparePredictor(
       provider: session.provider,
       loadSeconds,
       batching: obstacle ?? `up to ${maxBatchSize} rows`,
+      ...(session.rowEvidence.verdict === 'unproven' && obstacle === undefined
+        ? { batchingRisk: session.rowEvidence.why }
+        : {}),
     });
     return new Predictor({
       name: model.name,

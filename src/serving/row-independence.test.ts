@@ -5,11 +5,13 @@ import { whyNotBatchable } from './row-independence.ts';
 import { outliersLike, sampleInputs } from './sample-inputs.ts';
 import type { SessionLike } from './session.ts';
 import type { Datatype, Tensor, TensorData } from './tensor.ts';
-import { FakeSession } from './testing/fake-session.ts';
+import { FakeSession, rowsOfTwo } from './testing/fake-session.ts';
+import { node, onnxModel } from './testing/onnx-model.ts';
 
 const modelFile = (name: string): string => fileURLToPath(new URL(`../../e2e/models/${name}.onnx`, import.meta.url));
 const onnx = (name: string) => new OnnxSession({ path: modelFile(name), device: 'cpu', threads: 1 });
-const ask = (session: SessionLike) => whyNotBatchable(session, sampleInputs(session.inputs, 1));
+const ask = (session: SessionLike, isAsked = true) =>
+  whyNotBatchable(session, sampleInputs(session.inputs, 1), isAsked);
 
 test.each([
   'breast-cancer-v1',
@@ -20,7 +22,52 @@ test.each([
   'tiny/wide-mlp',
   'tiny/identity-fp16',
 ])('the rows of %s do not depend on each other', async (name) => {
-  expect(await ask(onnx(name))).toBeUndefined();
+  expect(await ask(onnx(name), false)).toBeUndefined();
+});
+
+const unproven = (operator: string) => `operator ${operator} may mix rows, and nobody asked for batching`;
+
+test.each([
+  ['tiny/batch-mean', 'ReduceMean'],
+  ['tiny/batch-scale', 'ReduceMax'],
+  ['breast-cancer-slow', 'Loop'],
+])('the rows of %s meet only where a user asks for it: its graph proves nothing', async (name, operator) => {
+  expect(await ask(onnx(name), false)).toBe(unproven(operator));
+});
+
+test('a loop that a user has answered for is batched once runs agree', async () => {
+  expect(await ask(onnx('breast-cancer-slow'))).toBeUndefined();
+});
+
+test.each<[Datatype, number]>([
+  ['INT64', 7],
+  ['INT32', 6],
+  ['BOOL', 9],
+  ['UINT8', 2],
+])('rows of %s that one row sets the scale of never meet', async (_, type) => {
+  const bytes = onnxModel({
+    inputs: { x: { type, shape: [-1, 2] } },
+    outputs: { y: [-1, 2] },
+    nodes: [
+      node('Cast', ['x'], ['f'], { to: 1 }),
+      node('ReduceMax', ['f'], ['m'], { keepdims: 1 }),
+      node('Add', ['m', 'f'], ['y']),
+    ],
+  });
+  const session = new OnnxSession({ path: '', bytes, device: 'cpu', threads: 1 });
+  expect(await ask(session, false)).toBe(unproven('ReduceMax'));
+  expect(await ask(session)).toBe('output y of a row depends on the rows beside it');
+});
+
+test('a sample of several rows that depend on each other is seen without a neighbour', async () => {
+  const summed = new FakeSession({
+    run: async ([input = rowsOfTwo(1)]) => {
+      const values = input.data as Float32Array;
+      const sum = values.reduce((total, value) => total + value, 0);
+      return [{ ...input, name: 'y', data: new Float32Array(values.length).fill(sum) }];
+    },
+  });
+  expect(await whyNotBatchable(summed, [rowsOfTwo(3)], true)).toBe('output y of a row depends on the rows beside it');
 });
 
 test('a fixed first dimension leaves no room', async () => {
@@ -100,6 +147,11 @@ test.each<[Datatype, TensorData, unknown]>([
   ['INT16', Int16Array.of(3, -1), [3000, -3000]],
   ['INT64', BigInt64Array.of(1n, 2n), [1n, 2n]],
 ])('outliers of %s lie far outside, and within the datatype', (datatype, data, expected) => {
-  const [outlier] = outliersLike([{ name: 'x', datatype, shape: [1, 2], data }], 1);
+  const [outlier] = outliersLike([{ name: 'x', datatype, shape: [1, 2], data }], 1, false);
   expect(Array.from(outlier?.data as Iterable<unknown>)).toEqual(expected);
+});
+
+test('outliers of integers that are measures lie outside too', () => {
+  const input = { name: 'x', datatype: 'INT64', shape: [1, 2], data: BigInt64Array.of(1n, 2n) } as const;
+  expect(outliersLike([input], -1, true)[0]?.data).toEqual(BigInt64Array.of(-2000n, 2000n));
 });

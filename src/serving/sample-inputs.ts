@@ -14,6 +14,18 @@ export function sampleInputs(specs: readonly TensorSpec[], seed: number, freeSiz
   });
 }
 
+/** Inputs of the same shapes as `tensors` whose integers and truth values are all `value`; others stay as they are. */
+export function withIntegers(tensors: readonly Tensor[], value: 0 | 1): readonly Tensor[] {
+  return tensors.map((tensor) => {
+    if (tensor.datatype === 'BYTES') return tensor;
+    const { array, kind } = ELEMENT_TYPES[tensor.datatype];
+    if (kind === 'float' || kind === 'half') return tensor;
+    if (kind === 'bigint')
+      return { ...tensor, data: (new array(tensor.data.length) as BigInt64Array).fill(BigInt(value)) };
+    return { ...tensor, data: (new array(tensor.data.length) as Int32Array).fill(value) };
+  });
+}
+
 /** Inputs of the same shapes as `tensors` with other values. */
 export function sampleLike(tensors: readonly Tensor[], seed: number): readonly Tensor[] {
   return sampleInputs(tensors, seed);
@@ -33,28 +45,40 @@ const OUTLIER_LIMITS: Readonly<Partial<Record<Datatype, readonly [min: number, m
   FP64: [-1e308, 1e308],
 };
 
+/** Integers that are mostly indices and lengths, beyond whose range some of an engine's operators read foreign memory. */
+const INDEX_LIMITS: typeof OUTLIER_LIMITS = {
+  UINT32: [0, 2 ** 32 - 1],
+  UINT64: [0, Number.MAX_SAFE_INTEGER],
+  INT32: [-(2 ** 31), 2 ** 31 - 1],
+  INT64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+};
+
 /**
  * Inputs of the same shapes as `tensors` whose numbers lie far outside the range of theirs: a thousand times greater, of
- * alternating sign from `sign` on. Only where numbers are measures: integers of 32 and 64 bits are mostly indices and
- * lengths, beyond whose range some of an engine's operators read foreign memory.
+ * alternating sign from `sign` on. Integers of 32 and 64 bits only where they are `areMeasures`, whatever their value.
  */
-export function outliersLike(tensors: readonly Tensor[], sign: 1 | -1): readonly Tensor[] {
+export function outliersLike(tensors: readonly Tensor[], sign: 1 | -1, areMeasures: boolean): readonly Tensor[] {
   return tensors.map((tensor) => {
-    const limits = OUTLIER_LIMITS[tensor.datatype];
+    const limits = OUTLIER_LIMITS[tensor.datatype] ?? (areMeasures ? INDEX_LIMITS[tensor.datatype] : undefined);
     return limits === undefined ? tensor : { ...tensor, data: outliers(tensor, sign, limits) };
   });
 }
 
 function outliers(tensor: Tensor, sign: 1 | -1, [min, max]: readonly [number, number]): TensorData {
-  const data = tensor.data as Float32Array;
+  const data = tensor.data as Float32Array | BigInt64Array;
   let greatest = 1;
   for (let index = 0; index < data.length; index++) {
     const magnitude = Math.abs(Number(valueAt(tensor, index)));
     if (Number.isFinite(magnitude)) greatest = Math.max(greatest, magnitude);
   }
-  return data.map((_, index) => {
+  const outlier = (index: number): number => {
     const wanted = (index % 2 === 0 ? sign : -sign) * greatest * OUTLIER_FACTOR;
-    const value = Math.max(min, Math.min(max, wanted));
+    return Math.max(min, Math.min(max, wanted));
+  };
+  if (data instanceof BigInt64Array || data instanceof BigUint64Array)
+    return data.map((_, index) => BigInt(outlier(index)));
+  return data.map((_, index) => {
+    const value = outlier(index);
     if (tensor.datatype === 'FP16') return toFloat16(value);
     return tensor.datatype === 'BF16' ? toBfloat16(value) : Math.trunc(value);
   });

@@ -7,7 +7,7 @@ class FakeSession implements SessionLike {
   readonly inputs = [];
   readonly outputs = [];
   readonly provider = 'cpu';
-  readonly rowMixing = undefined;
+  readonly rowEvidence = { verdict: 'independent' } as const;
   runs = 0;
   closed = false;
   readonly #onRun: () => void;

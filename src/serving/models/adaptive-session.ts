@@ -1,5 +1,5 @@
 import type { Logger } from '../../telemetry/logger.ts';
-import type { SessionLike } from '../session.ts';
+import type { RowEvidence, SessionLike } from '../session.ts';
 import type { Tensor, TensorSpec } from '../tensor.ts';
 
 /** Runs that take longer than this leave the thread: a health probe or a 429 should not wait for them. */
@@ -46,8 +46,8 @@ export class AdaptiveSession implements SessionLike {
     return this.#session.provider;
   }
 
-  get rowMixing(): string | undefined {
-    return this.#session.rowMixing;
+  get rowEvidence(): RowEvidence {
+    return this.#session.rowEvidence;
   }
 
   /** Resolves when a move that has begun is over. */

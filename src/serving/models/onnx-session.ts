@@ -1,10 +1,10 @@
 import { binding, initOrt } from 'onnxruntime-node/dist/binding.js';
-import type { SessionLike } from '../session.ts';
+import type { RowEvidence, SessionLike } from '../session.ts';
 import type { Tensor, TensorSpec } from '../tensor.ts';
 import { engineLoadFailure, engineRunFailure } from './engine-failure.ts';
 import { fromEngine, tensorSpec, toEngine } from './engine-tensor.ts';
 import { type GpuProfile, startGpuProfile } from './gpu-profile.ts';
-import { rowMixing } from './row-mixing.ts';
+import { rowEvidence } from './row-evidence.ts';
 
 export interface SessionOptions {
   /** The `.onnx` file; weights in files beside it are found from there. */
@@ -24,7 +24,7 @@ export class OnnxSession implements SessionLike {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly provider: string;
-  readonly rowMixing: string | undefined;
+  readonly rowEvidence: RowEvidence;
   readonly #engine: InstanceType<typeof binding.InferenceSession>;
   #gpuProfile: GpuProfile | undefined;
   #refusal: unknown;
@@ -47,7 +47,7 @@ export class OnnxSession implements SessionLike {
       }
       this.inputs = this.#engine.inputMetadata.map((metadata) => tensorSpec('input', metadata));
       this.outputs = this.#engine.outputMetadata.map((metadata) => tensorSpec('output', metadata));
-      this.rowMixing = rowMixing(options);
+      this.rowEvidence = rowEvidence(options, this);
     } catch (error) {
       throw this.#gpuProfile?.loadFailure(error) ?? engineLoadFailure(error);
     }

@@ -11,8 +11,8 @@ const reply = (message: WorkerReply, transfer: readonly ArrayBuffer[] = []) => p
 
 try {
   const session = new OnnxSession(workerData as SessionOptions);
-  const { inputs, outputs, provider, rowMixing } = session;
-  reply({ type: 'opened', inputs, outputs, provider, rowMixing });
+  const { inputs, outputs, provider, rowEvidence } = session;
+  reply({ type: 'opened', inputs, outputs, provider, rowEvidence });
   port.on('message', ({ id, inputs, outputNames }: WorkerRequest) => {
     try {
       const outputs = session.runNow(inputs, outputNames);

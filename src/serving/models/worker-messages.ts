@@ -1,5 +1,6 @@
 import type { LoadFailureReason } from '../../api/serving-config.ts';
 import type { InferenceErrorCode } from '../inference-error.ts';
+import type { RowEvidence } from '../session.ts';
 import type { Tensor, TensorData, TensorSpec } from '../tensor.ts';
 
 export interface WorkerRequest {
@@ -22,7 +23,7 @@ export type WorkerReply =
       readonly inputs: readonly TensorSpec[];
       readonly outputs: readonly TensorSpec[];
       readonly provider: string;
-      readonly rowMixing: string | undefined;
+      readonly rowEvidence: RowEvidence;
     }
   | ({ readonly type: 'refused' } & Failure)
   | { readonly type: 'ran'; readonly id: number; readonly outputs: readonly Tensor[] }

@@ -1,7 +1,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { InferenceError } from '../inference-error.ts';
-import type { SessionLike } from '../session.ts';
+import type { RowEvidence, SessionLike } from '../session.ts';
 import type { Tensor, TensorSpec } from '../tensor.ts';
 import { LoadFailure } from './failure.ts';
 import type { SessionOptions } from './onnx-session.ts';
@@ -17,7 +17,7 @@ export class WorkerSession implements SessionLike {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly provider: string;
-  readonly rowMixing: string | undefined;
+  readonly rowEvidence: RowEvidence;
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   #nextId = 0;
@@ -28,7 +28,7 @@ export class WorkerSession implements SessionLike {
     this.inputs = opened.inputs;
     this.outputs = opened.outputs;
     this.provider = opened.provider;
-    this.rowMixing = opened.rowMixing;
+    this.rowEvidence = opened.rowEvidence;
     worker.on('message', (reply: WorkerReply) => this.#receive(reply));
     worker.on('error', (error) => {
       this.#end(new Error(`The inference thread failed: ${String(error)}`, { cause: error }));

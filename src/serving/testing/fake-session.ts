@@ -14,7 +14,7 @@ export class FakeSession implements SessionLike {
   readonly inputs: readonly TensorSpec[];
   readonly outputs: readonly TensorSpec[];
   readonly provider = 'fake';
-  readonly rowMixing = undefined;
+  readonly rowEvidence = { verdict: 'independent' } as const;
   /** The inputs of every run so far. */
   readonly runs: (readonly Tensor[])[] = [];
   isClosed = false;

@@ -31,6 +31,10 @@ describe('the API server refuses', () => {
     ['a relative file', { model: { uri: 'file://models/m.onnx' } }, 'must be file:///PATH'],
     ['a password in a URI', { model: { uri: 'https://me:secret@host/m' } }, 'without a user name'],
     ['a blank in a URI', { model: { uri: 's3://a/b c' } }, 'without blanks'],
+    ['a line break in a URI', { model: { uri: 's3://a/b\nc' } }, 'without blanks'],
+    ['a bucket without a key', { model: { uri: 's3://models/' } }, 's3://BUCKET/KEY'],
+    ['a registry without a repository', { model: { uri: 'oci://registry.example.dev/' } }, 'oci://HOST/REPOSITORY:TAG'],
+    ['the root of the file system', { model: { uri: 'file:///' } }, 'must be file:///PATH'],
     [
       'a registry without its server',
       { model: { uri: 'models:/churn@champion' } },

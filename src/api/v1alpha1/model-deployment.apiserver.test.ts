@@ -18,7 +18,7 @@ describe('the API server accepts', () => {
       'pvc://claim/churn/7',
       'http://host:8000/m.onnx',
       'https://host/m',
-      's3://b/',
+      's3://b/m/',
       'oci://ghcr.io/a/b:1',
     ].map((uri): [string, Spec] => [`the model ${uri}`, { model: { uri } }]),
     ['a digest', { model: { uri: 'oci://ghcr.io/a/b@sha256:1', sha256: digest } }],

@@ -13,6 +13,10 @@ const PLACE_MESSAGE =
   'must be file:///PATH, pvc://CLAIM/PATH, http(s)://HOST/PATH, s3://BUCKET/KEY or oci://HOST/REPOSITORY:TAG, ' +
   'without blanks and without a user name (credentials belong into credentialsRef)';
 
+/** Of a claim or a host the root may be meant; of a bucket, a registry or the file system only what is in it. */
+const PLACE =
+  '^(file:///[^[:space:][:cntrl:]]|(pvc|http|https)://[A-Za-z0-9._:-]+/|(s3|oci)://[A-Za-z0-9._:-]+/[^[:space:][:cntrl:]])[^[:space:][:cntrl:]]*$';
+
 /** The place of a model: a file or a directory. */
 export function modelUri(description: string) {
   return text(2048, {
@@ -23,7 +27,7 @@ export function modelUri(description: string) {
         message: `must start with one of ${MODEL_URI_SCHEMES.map((scheme) => `${scheme}://`).join(', ')}`,
       },
       {
-        rule: `!self.matches('^${SCHEME}') || self.matches('^(file:///|(pvc|http|https|s3|oci)://[A-Za-z0-9._:-]+/)[^ ]*$')`,
+        rule: `!self.matches('^${SCHEME}') || self.matches('${PLACE}')`,
         message: PLACE_MESSAGE,
       },
     ),
@@ -35,7 +39,6 @@ export const MODELS_URI = '^models:/([^/@: ]{1,256})(@([A-Za-z0-9_.-]{1,255})|/(
 
 /** The place of a model, or what a registry outside of the cluster's own objects says it is. */
 function modelSourceUri(description: string) {
-  const place = `^(file:///|(pvc|http|https|s3|oci)://[A-Za-z0-9._:-]+/)[^ ]*$`;
   return text(2048, {
     description,
     ...cel(
@@ -44,7 +47,7 @@ function modelSourceUri(description: string) {
         message: `must start with one of ${MODEL_URI_SCHEMES.map((scheme) => `${scheme}://`).join(', ')}, or with models:/`,
       },
       {
-        rule: `!self.matches('^${SCHEME}') || self.matches('${place}')`,
+        rule: `!self.matches('^${SCHEME}') || self.matches('${PLACE}')`,
         message: PLACE_MESSAGE,
       },
       {

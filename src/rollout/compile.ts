@@ -48,9 +48,13 @@ export function metricsOf({ strategy, analysis }: Pick<Rollout, 'strategy' | 'an
   return isStepped(strategy) ? (analysis?.metrics ?? DEFAULT_METRICS) : [];
 }
 
+function kindOf({ smoke, mirror, weight = 0 }: RolloutStep): [kind: Step['kind'], percent: number] {
+  if (smoke !== undefined) return ['smoke', weight];
+  return mirror === undefined ? ['weight', weight] : ['mirror', percentageShare(mirror) * 100];
+}
+
 function compileStep(step: RolloutStep, metrics: readonly AnalysisMetric[]): Step {
-  const kind = step.smoke !== undefined ? 'smoke' : step.mirror !== undefined ? 'mirror' : 'weight';
-  const percent = step.mirror === undefined ? (step.weight ?? 0) : percentageShare(step.mirror) * 100;
+  const [kind, percent] = kindOf(step);
   const { hold = '0s', analyse } = step;
   const measurable = metrics.filter((metric) => isMeasurable(metric, kind, percent)).map(({ name }) => name);
   return {
@@ -68,6 +72,14 @@ function isMeasurable(metric: AnalysisMetric, kind: Step['kind'], percent: numbe
   if (kind === 'mirror') return metric.builtin !== 'Throughput';
   if (metric.builtin === 'Agreement') return false;
   return percent < 100 || !onlyCompares(metric);
+}
+
+/** The names of metrics that a user asks for and that no step can measure: nothing would ever be judged by them. */
+export function unmeasurable(rollout: Pick<Rollout, 'strategy' | 'steps' | 'analysis'>): readonly string[] {
+  if (!isStepped(rollout.strategy)) return [];
+  const steps = [...(rollout.steps ?? PRESETS[rollout.strategy]), ALL];
+  const measures = (metric: AnalysisMetric) => steps.some((step) => isMeasurable(metric, ...kindOf(step)));
+  return (rollout.analysis?.metrics ?? []).filter((metric) => !measures(metric)).map(({ name }) => name);
 }
 
 /** Whether a metric says nothing of a canary alone: it has no limit, or none that is not a distance to stable. */

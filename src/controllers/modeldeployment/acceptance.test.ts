@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { ModelDeployment } from '../kinds.ts';
 import { specOf } from '../testing/spec.ts';
-import { MAX_VARIABLE_BYTES, refusal, sizeRefusal } from './acceptance.ts';
+import { judgeable, MAX_VARIABLE_BYTES, refusal, sizeRefusal } from './acceptance.ts';
 
 const refused = (spec: object) =>
   refusal({ metadata: { name: 'churn' }, spec: specOf({ model: { uri: 's3://a/b' }, ...spec }) } as ModelDeployment);
@@ -41,6 +41,39 @@ describe('a spec is refused', () => {
     expect(refused(queried('result >'))?.message).toContain('spec.rollout.analysis.metrics[0].success');
   });
 
+  const judged = (strategy: string, steps: readonly object[] | undefined, metric: object, analysis: object = {}) => ({
+    rollout: { strategy, steps, analysis: { ...analysis, metrics: [{ name: 'judge', ...metric }] } },
+  });
+  const agreement = { builtin: 'Agreement', min: '98%' };
+  const errors = { builtin: 'ErrorRate', maxIncrease: { absolute: '1%' } };
+
+  test.each([
+    [
+      'agreement without a mirror',
+      judged('Canary', [{ weight: 10 }], agreement),
+      'no step of Canary can measure judge',
+    ],
+    ['agreement in the steps of a preset', judged('Canary', undefined, agreement), 'no step of Canary'],
+    [
+      'a rate of copies',
+      judged('Shadow', [{ mirror: '10%' }, { weight: 100, analyse: [] }], { builtin: 'Throughput', min: '1/s' }),
+      undefined,
+    ],
+    ['a comparison when all switch at once', judged('BlueGreen', undefined, errors), 'no step of BlueGreen'],
+    ['agreement on a mirror', judged('Canary', [{ mirror: '5%' }, { weight: 10 }], agreement), undefined],
+    ['a limit when all switch at once', judged('BlueGreen', undefined, { ...errors, max: '5%' }), undefined],
+    ['metrics that Rolling does not read', judged('Rolling', undefined, agreement), undefined],
+    [
+      'a deadline before any verdict',
+      judged('Canary', undefined, errors, { interval: '1m', deadline: '5m' }),
+      'rollout.analysis.deadline: 5m ends before the 6 intervals of 1m',
+    ],
+    ['a deadline just after', judged('Canary', undefined, errors, { interval: '1m', deadline: '6m' }), undefined],
+  ])('or not for an analysis: %s', (_title, spec, message) => {
+    if (message === undefined) expect(refused(spec)).toBeUndefined();
+    else expect(refused(spec)).toMatchObject({ reason: 'InvalidSpec', message: expect.stringContaining(message) });
+  });
+
   test('for examples that no environment variable can carry, with the numbers', () => {
     const { reason, message } = sizeRefusal('NAME', 'x'.repeat(MAX_VARIABLE_BYTES)) ?? {};
     expect(reason).toBe('ExamplesTooLarge');
@@ -75,4 +108,17 @@ test('a refused URI is named without the query, which may hold a secret', () => 
   expect(refused({ model: { uri: 'pvc://data/../churn.onnx?token=1a2b' } })?.message).toMatch(
     /^pvc:\/\/data\/..\/churn.onnx: /,
   );
+});
+
+test('a rollout is still judged by the metrics that compile, where another does not', () => {
+  const metric = (name: string, success: string) => ({
+    name,
+    prometheus: { address: 'http://p:9090', query: 'up' },
+    success,
+  });
+  const metrics = [metric('broken', 'result >'), metric('revenue', 'result > 1.0')];
+  const spec = specOf({ model: { uri: 's3://a/b' }, rollout: { strategy: 'Canary', analysis: { metrics } } });
+  expect(judgeable(spec).rollout.analysis?.metrics?.map(({ name }) => name)).toEqual(['revenue']);
+  const plain = specOf({ model: { uri: 's3://a/b' }, rollout: { strategy: 'Canary' } });
+  expect(judgeable(plain)).toEqual(plain);
 });

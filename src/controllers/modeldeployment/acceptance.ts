@@ -1,8 +1,11 @@
 /** What the schema and its CEL rules cannot refuse. */
 import { MODEL_ROOT, PVC_ROOT } from '../../api/names.ts';
+import { durationMs } from '../../api/v1alpha1/duration.ts';
 import { withoutSecrets } from '../../api/without-secrets.ts';
+import { MIN_INTERVALS } from '../../rollout/analysis/claim.ts';
 import { InvalidMetric } from '../../rollout/analysis/invalid-metric.ts';
 import { compileMetrics } from '../../rollout/analysis/policy.ts';
+import { isStepped, unmeasurable } from '../../rollout/compile.ts';
 import type { ModelDeployment } from '../kinds.ts';
 
 export interface Refusal {
@@ -53,6 +56,7 @@ export function refusal({ metadata, spec }: ModelDeployment): Refusal | undefine
     mountRefusal(spec.pod?.volumeMounts) ??
     selectorRefusal(spec) ??
     metricsRefusal(spec) ??
+    analysisRefusal(spec) ??
     selfReferenceRefusal(metadata.name, spec)
   );
 }
@@ -90,6 +94,38 @@ function metricsRefusal({ rollout }: ModelDeployment['spec']): Refusal | undefin
     if (error instanceof InvalidMetric) return { reason: 'InvalidSpec', message: error.message };
     throw error;
   }
+}
+
+/** The spec without the metrics that do not compile: whatever else a rollout is judged by still judges it. */
+export function judgeable(spec: ModelDeployment['spec']): ModelDeployment['spec'] {
+  const { analysis } = spec.rollout;
+  if (analysis?.metrics === undefined) return spec;
+  const compiles = (metric: (typeof analysis.metrics)[number]) =>
+    metricsRefusal({ ...spec, rollout: { ...spec.rollout, analysis: { ...analysis, metrics: [metric] } } }) ===
+    undefined;
+  return {
+    ...spec,
+    rollout: { ...spec.rollout, analysis: { ...analysis, metrics: analysis.metrics.filter(compiles) } },
+  };
+}
+
+/** An analysis that could never come to a verdict: of a metric that no step measures, or before its deadline. */
+function analysisRefusal({ rollout }: ModelDeployment['spec']): Refusal | undefined {
+  const { analysis, strategy } = rollout;
+  if (analysis === undefined || !isStepped(strategy)) return undefined;
+  const [idle] = unmeasurable(rollout);
+  if (idle !== undefined) {
+    const message =
+      `rollout.analysis.metrics: no step of ${strategy} can measure ${idle}: Agreement needs a mirror step, Throughput a ` +
+      'weight, and what compares with the stable revision a weight below 100; add such a step or take the metric out';
+    return { reason: 'InvalidSpec', message };
+  }
+  const leastMs = MIN_INTERVALS * durationMs(analysis.interval);
+  if (durationMs(analysis.deadline) < leastMs) {
+    const message = `rollout.analysis.deadline: ${analysis.deadline} ends before the ${MIN_INTERVALS} intervals of ${analysis.interval} that any verdict needs`;
+    return { reason: 'InvalidSpec', message };
+  }
+  return undefined;
 }
 
 /** What would answer for itself, for ever. */

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
 import { ROUTER_NAME } from '../../api/names.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
-import { DEPLOYMENTS, SERVICES } from '../resources.ts';
+import { CONFIG_MAPS, DEPLOYMENTS, SERVICES } from '../resources.ts';
 import { conditionOf, model, NAME, tenants } from '../testing/tenant.ts';
 import { leadOf } from './routing/lead.ts';
+import { routeIn, routeName } from './routing/route.ts';
 
 const kubeconfig = inject('kubeconfig');
 const tenant = tenants(kubeconfig, { beforeEach, afterEach });
@@ -35,6 +36,17 @@ describe('a ModelDeployment that another one refers to', () => {
   });
 });
 
+test('routers are told by which name to ask it, and none where its own container alone knows', async () => {
+  tenant().startOperator();
+  await tenant().create({ model: model('1') }, 'spare');
+  await tenant().create({ model: model('2'), ...fallback });
+  await tenant().untilReason('Serving');
+  const told = async () => routeIn(await tenant().cluster.get(CONFIG_MAPS, routeName(NAME)))?.fallback?.to;
+  expect(await told()).toEqual({ modelDeployment: 'spare', modelName: 'spare' });
+  await tenant().change({ runtime: { container: { image: 'triton:1' } } }, 'spare');
+  await eventually('no name is told', async () => JSON.stringify(await told()) === '{"modelDeployment":"spare"}');
+});
+
 describe('a reference that nobody answers for', () => {
   test('leaves a model without its fallback Ready, and says so until there is one', async () => {
     tenant().startOperator();
@@ -48,6 +60,24 @@ describe('a reference that nobody answers for', () => {
     await tenant().untilReason('Serving');
     await tenant().remove('spare');
     await tenant().untilReason('ReferenceNotRouted');
+  });
+
+  test.each([
+    ['as its fallback', fallback, 'traffic.fallback.modelDeploymentRef', 'True'],
+    ['as a member of its ensemble', ensemble, 'traffic.ensemble.members', 'False'],
+  ])('is one to an ensemble %s, and status says so until it is none', async (_how, spec, field, ready) => {
+    tenant().startOperator();
+    const members = [{ name: 'third' }];
+    await tenant().create({ model: model('3') }, 'third');
+    await tenant().create({ model: model('1') }, 'spare');
+    await tenant().create({ model: model('2'), ...spec });
+    await tenant().untilReason('Serving');
+    await tenant().change({ traffic: { ensemble: { combine: 'Average', members } } }, 'spare');
+    const refused = await tenant().untilReason('ReferenceNotRouted');
+    expect(conditionOf(refused, 'Ready')?.status).toBe(ready);
+    expect(readySays(refused)).toContain(`${field}: ModelDeployment spare is an ensemble itself`);
+    await tenant().change({ traffic: null }, 'spare');
+    await tenant().untilReason('Serving');
   });
 
   test('leaves an ensemble unready, whose members answer together or not at all', async () => {

@@ -26,14 +26,19 @@ export function concernedByPod(pod: Pod, cache: CacheReader, other?: Pod): reado
     .map(keyOf);
 }
 
-/** Those that it refers to, which are routed for as long as it does; and where it comes or goes, those that refer to it. */
+/** What is looked at of a ModelDeployment by those that refer to it. */
+function asReferred({ spec: { traffic, runtime } }: ModelDeployment): string {
+  return canonicalJson([traffic?.provider, traffic?.ensemble === undefined, runtime?.container === undefined]);
+}
+
+/** Those that it refers to, which are routed for as long as it does; and where it comes, goes or answers otherwise, those that refer to it. */
 export function concernedByReference(
   object: ModelDeployment,
   cache: CacheReader,
   other?: ModelDeployment,
 ): readonly ObjectKey[] {
   const references = referencesOf(object);
-  if (other !== undefined && other.spec.traffic?.provider === object.spec.traffic?.provider) {
+  if (other !== undefined && asReferred(other) === asReferred(object)) {
     const same = new Set(referencesOf(other));
     return references.filter((key) => !same.has(key));
   }

@@ -1,8 +1,10 @@
 import type { DesiredObject } from '../../../runtime/apply.ts';
 import { objectKey } from '../../../runtime/types.ts';
+import { MODEL_DEPLOYMENTS } from '../../kinds.ts';
 import { CONFIG_MAPS, SERVICES } from '../../resources.ts';
 import { acknowledgementOf, gatewayAcknowledgement } from '../routing/acknowledgement.ts';
 import { nextLead } from '../routing/lead.ts';
+import { withModelNames } from '../routing/model-names.ts';
 import type { RoutesAt } from '../routing/ports.ts';
 import {
   BY_ROUTER_PORT,
@@ -47,7 +49,10 @@ async function writeRoute(scope: Scope, context: PhaseContext, splitter: 'Router
     otherRoutes(context.cache.byIndex(CONFIG_MAPS, BY_ROUTER_PORT, routerPortKey(namespace, port)), owner, createdAt);
   const restPort = context.ports.restPortOf(owner, standing?.ports.http, others);
   const reported = Math.max(0, ...routers.map(({ applied }) => applied[owner.name] ?? 0));
-  const written = numbered(routeContent(owner, object.spec, decided, restPort), standing, reported);
+  const content = withModelNames(routeContent(owner, object.spec, decided, restPort), (name) =>
+    context.cache.get(MODEL_DEPLOYMENTS, objectKey({ namespace, name })),
+  );
+  const written = numbered(content, standing, reported);
   const configMap = await context.apply(CONFIG_MAPS, desiredRoute(owner, written, decided.weights, splitter));
   await context.annotate(CONFIG_MAPS, configMap, { [UNUSED_SINCE]: undefined });
   scope.hasNewRoute = written.generation !== standing?.generation;

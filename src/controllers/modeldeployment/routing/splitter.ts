@@ -20,6 +20,9 @@ export function unansweredReference(object: ModelDeployment, cache: CacheReader)
     const name = key.slice(key.indexOf('/') + 1);
     const other = cache.get(MODEL_DEPLOYMENTS, key);
     if (other === undefined) return `traffic.${field}: the namespace has no ModelDeployment ${name}: create it`;
+    if (other.spec.traffic?.ensemble !== undefined) {
+      return `traffic.${field}: ModelDeployment ${name} is an ensemble itself, and none of its models answers for all: name one of its members, or take its traffic.ensemble away`;
+    }
     if (splitterOf(other, cache) === 'GatewayAPI') {
       return `traffic.${field}: a Gateway splits the requests of ModelDeployment ${name}, which routers cannot ask; its traffic.provider has to be Router`;
     }

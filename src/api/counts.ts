@@ -3,7 +3,8 @@ import Type, { type Static } from 'typebox';
 /**
  * What routers and servers count: cumulative from the start of the process, so that a reading that is lost loses nothing,
  * and mergeable over pods by addition. `GET /counts` on the metrics port answers a `CountsSnapshot` as JSON. A process
- * that stops in good order leaves its last one where the operator finds it.
+ * that stops in good order leaves its last one where the operator finds it. Fields that a reader does not know are let
+ * pass: while versions change, either side may be the newer one.
  */
 
 /** Upper bounds of latency buckets in seconds; one more bucket counts what is above. The same in every process of a version. */
@@ -13,74 +14,63 @@ export const LATENCY_BOUNDS_SECONDS: readonly number[] = [
 ];
 
 const count = Type.Integer({ minimum: 0 });
-const strict = { additionalProperties: false };
 
-export const LatencyCounts = Type.Object(
-  { buckets: Type.Array(count, { minItems: 39, maxItems: 39 }), sumSeconds: Type.Number({ minimum: 0 }) },
-  strict,
-);
+export const LatencyCounts = Type.Object({
+  buckets: Type.Array(count, { minItems: 39, maxItems: 39 }),
+  sumSeconds: Type.Number({ minimum: 0 }),
+});
 export type LatencyCounts = Static<typeof LatencyCounts>;
 
 /** Counts of one output of the model, over its rows: by label, or by bucket of a number. */
-export const PredictionCounts = Type.Object(
-  {
-    kind: Type.Enum(['Label', 'Number']),
-    /**
-     * By label, or by the index of the bucket, which grows with the numbers in it (`src/serving/counts/number-buckets.ts`);
-     * what is not a number is `NaN`. Bounded in number, the rest under `other`.
-     */
-    counts: Type.Record(Type.String(), count),
-    other: count,
-  },
-  strict,
-);
+export const PredictionCounts = Type.Object({
+  kind: Type.Enum(['Label', 'Number']),
+  /**
+   * By label, or by the index of the bucket, which grows with the numbers in it (`src/serving/counts/number-buckets.ts`);
+   * what is not a number is `NaN`. Bounded in number, the rest under `other`.
+   */
+  counts: Type.Record(Type.String(), count),
+  other: count,
+});
 export type PredictionCounts = Static<typeof PredictionCounts>;
 
 /** Copies of users' requests that one revision answered beside the one that served. */
-export const MirrorCounts = Type.Object(
-  {
-    /** Copies that were sent. */
-    requests: count,
-    /** Copies that no answer, or an error (5xx), came back for. */
-    errors: count,
-    /** Copies that were not sent because too many were under way. */
-    dropped: count,
-    /** Pairs of answers that could be compared, and those of them that agree. */
-    compared: count,
-    agreed: count,
-    latency: LatencyCounts,
-  },
-  strict,
-);
+export const MirrorCounts = Type.Object({
+  /** Copies that were sent. */
+  requests: count,
+  /** Copies that no answer, or an error (5xx), came back for. */
+  errors: count,
+  /** Copies that were not sent: too many were under way, no memory was left, or no pod had room. */
+  dropped: count,
+  /** Pairs of answers that could be compared, and those of them that agree. */
+  compared: count,
+  agreed: count,
+  latency: LatencyCounts,
+});
 export type MirrorCounts = Static<typeof MirrorCounts>;
 
-export const RevisionCounts = Type.Object(
-  {
-    /** Requests that were sent to it and ended, but for those that the client gave up. */
-    requests: count,
-    /** Of those: 5xx, 429, UNAVAILABLE, INTERNAL, UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, DATA_LOSS, or no answer at all. */
-    errors: count,
-    /** Of all that were answered without an error. */
-    latency: LatencyCounts,
-    mirror: Type.Optional(MirrorCounts),
-    /** By output's name; servers only. */
-    predictions: Type.Optional(Type.Record(Type.String(), PredictionCounts)),
-  },
-  strict,
-);
+export const RevisionCounts = Type.Object({
+  /** Requests that were sent to it and ended, but for those that the client gave up. */
+  requests: count,
+  /** Requests that came whole and that the client gave up before an answer began; absent where a process does not count them. */
+  cancelled: Type.Optional(count),
+  /** Of those: 5xx, 429, UNAVAILABLE, INTERNAL, UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, DATA_LOSS, or no answer at all. */
+  errors: count,
+  /** Of all that were answered without an error; and of `cancelled` the time until then, which their latency exceeds. */
+  latency: LatencyCounts,
+  mirror: Type.Optional(MirrorCounts),
+  /** By output's name; servers only. */
+  predictions: Type.Optional(Type.Record(Type.String(), PredictionCounts)),
+});
 export type RevisionCounts = Static<typeof RevisionCounts>;
 
-export const CountsSnapshot = Type.Object(
-  {
-    /** Another one after each start of the process: counts of one instance only grow. */
-    instance: Type.String({ minLength: 1, maxLength: 128 }),
-    /** Requests in flight, and waiting, now. */
-    inFlight: count,
-    /** Of those, by `modelDeployment`, then by revision; routers only. */
-    load: Type.Optional(Type.Record(Type.String(), Type.Record(Type.String(), count))),
-    /** By `modelDeployment`, then by revision. */
-    revisions: Type.Record(Type.String(), Type.Record(Type.String(), RevisionCounts)),
-  },
-  strict,
-);
+export const CountsSnapshot = Type.Object({
+  /** Another one after each start of the process: counts of one instance only grow. */
+  instance: Type.String({ minLength: 1, maxLength: 128 }),
+  /** Requests in flight, and waiting, now. */
+  inFlight: count,
+  /** Of those, by `modelDeployment`, then by revision; routers only. */
+  load: Type.Optional(Type.Record(Type.String(), Type.Record(Type.String(), count))),
+  /** By `modelDeployment`, then by revision. */
+  revisions: Type.Record(Type.String(), Type.Record(Type.String(), RevisionCounts)),
+});
 export type CountsSnapshot = Static<typeof CountsSnapshot>;

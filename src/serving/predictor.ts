@@ -1,5 +1,5 @@
 import type { ModelMetrics, Outcome } from '../telemetry/serving-metrics.ts';
-import type { BatchClock, BatcherOptions, Job } from './batching/batcher.ts';
+import type { BatchClock, BatcherOptions } from './batching/batcher.ts';
 import { Batcher } from './batching/batcher.ts';
 import type { RevisionOutcome } from './counts/revision-counter.ts';
 import type { ServedCounter } from './counts/server-counts.ts';
@@ -75,7 +75,8 @@ export class Predictor {
   }
 
   /**
-   * Answers one request: `read` makes and checks the question, `write` the answer. Every way to end is counted once.
+   * Answers one request: `read` makes and checks the question, `write` the answer. Every way to end is counted once: for a
+   * client that gives up that is the moment when it does, since a model that hangs never ends a request.
    * @throws InferenceError always, whatever went wrong.
    */
   async serve<Q extends Question, A>(
@@ -85,24 +86,35 @@ export class Predictor {
   ): Promise<A> {
     const startedAtMs = this.#clock.nowMs();
     this.#inFlight++;
+    let isCounted = false;
+    const count = (outcome: RevisionOutcome): void => {
+      if (!isCounted) this.#counts.ended(outcome, (this.#clock.nowMs() - startedAtMs) / 1000);
+      isCounted = true;
+    };
+    const submit = (question: Question): Promise<readonly Tensor[]> => {
+      const job = this.#batcher.submit(question.inputs, question.outputNames);
+      client.onGone = () => {
+        count('cancelled');
+        job.cancel();
+      };
+      return job.outputs;
+    };
     try {
       const question = read();
       const cache = this.#cache;
-      const outputs = await (cache === undefined
-        ? this.#submit(client, question).outputs
-        : this.#cachedOutputs(cache, client, question));
+      const outputs = await (cache === undefined ? submit(question) : this.#cachedOutputs(cache, question, submit));
       const answer = write(question, outputs);
       const latencyMs = this.#clock.nowMs() - startedAtMs;
       this.#metrics.predicted('success', latencyMs / 1000);
-      this.#counts.predicted(outputs, latencyMs / 1000);
+      count('success');
+      this.#counts.predicted(outputs);
       this.#log?.record({ ...question, model: this.name, version: this.version, id: question.id, outputs, latencyMs });
       return answer;
     } catch (cause) {
       const error = toInferenceError(cause);
       const outcome = outcomeOf(error);
-      const seconds = (this.#clock.nowMs() - startedAtMs) / 1000;
-      this.#metrics.predicted(outcome, seconds);
-      this.#counts.ended(REVISION_OUTCOME[outcome], seconds);
+      this.#metrics.predicted(outcome, (this.#clock.nowMs() - startedAtMs) / 1000);
+      count(REVISION_OUTCOME[outcome]);
       throw error;
     } finally {
       this.#inFlight--;
@@ -115,20 +127,18 @@ export class Predictor {
     await this.#session.close();
   }
 
-  async #cachedOutputs(cache: ResponseCache, client: Client, { inputs, outputNames }: Question) {
-    const key = cacheKey(inputs, outputNames);
+  async #cachedOutputs(
+    cache: ResponseCache,
+    question: Question,
+    submit: (question: Question) => Promise<readonly Tensor[]>,
+  ) {
+    const key = cacheKey(question.inputs, question.outputNames);
     const cached = cache.get(key);
     this.#metrics.cacheLooked(cached !== undefined);
     if (cached !== undefined) return cached;
-    const outputs = await this.#submit(client, { inputs, outputNames }).outputs;
+    const outputs = await submit(question);
     cache.set(key, outputs);
     return outputs;
-  }
-
-  #submit(client: Client, { inputs, outputNames }: Question): Job {
-    const job = this.#batcher.submit(inputs, outputNames);
-    client.onGone = () => job.cancel();
-    return job;
   }
 }
 

@@ -121,6 +121,7 @@ test.each([
             // A request that is wrong is the client's error.
             requests: 2,
             errors: 0,
+            cancelled: 0,
             latency: expect.objectContaining({ sumSeconds: expect.any(Number) }),
             predictions: Object.fromEntries(
               outputs.map((output) => [output.name, expect.objectContaining({ other: 0 })]),

@@ -7,7 +7,9 @@ test('metrics are what is counted at the moment of the scrape, and what is gone 
   latency.observe(0.05);
   const mirror = { requests: 5, errors: 1, dropped: 2, compared: 4, agreed: 3 };
   const revision = { modelDeployment: 'churn', revision: 'churn-a' };
-  const counted = [{ ...revision, counter: { requests: 10, errors: 3, cancelled: 2, passedOver: 1, latency, mirror } }];
+  const counted = [
+    { ...revision, counter: { requests: 10, errors: 3, cancelled: 2, withdrawn: 4, passedOver: 1, latency, mirror } },
+  ];
   const routed = [
     { ...revision, weight: 90, pool: { size: 3, inFlight: 4, waiting: 5, ejected: 1, retries: 6, ejections: 2 } },
   ];
@@ -20,7 +22,7 @@ test('metrics are what is counted at the moment of the scrape, and what is gone 
   expect(lines).toEqual([
     `router_requests_total{${labels},outcome="success"} 7`,
     `router_requests_total{${labels},outcome="error"} 3`,
-    `router_requests_total{${labels},outcome="cancelled"} 2`,
+    `router_requests_total{${labels},outcome="cancelled"} 6`,
     `router_mirrored_total{${labels},outcome="success"} 4`,
     `router_mirrored_total{${labels},outcome="error"} 1`,
     `router_mirrored_total{${labels},outcome="dropped"} 2`,

@@ -9,6 +9,7 @@ export interface RevisionNumbers {
     readonly requests: number;
     readonly errors: number;
     readonly cancelled: number;
+    readonly withdrawn: number;
     readonly passedOver: number;
     readonly latency: HistogramSeries;
     readonly mirror: {
@@ -64,7 +65,7 @@ export class RouterMetrics {
     this.#count('router_requests_total', 'Requests to a revision by how they ended', 'outcome', numbers, (counter) => ({
       success: counter.requests - counter.errors,
       error: counter.errors,
-      cancelled: counter.cancelled,
+      cancelled: counter.cancelled + counter.withdrawn,
     }));
     this.#count(
       'router_mirrored_total',
@@ -94,7 +95,7 @@ export class RouterMetrics {
     new FastHistogram<RevisionLabel>(
       {
         name: 'router_request_latency_seconds',
-        help: 'Time from the whole head of a request to the head of its answer, of requests without an error',
+        help: 'Time from the whole head of a request to the head of its answer, or until its client gave up, of requests without an error',
         labelNames: [...REVISION_LABELS],
         buckets: [...latencyBounds],
         registers,

@@ -63,6 +63,7 @@ export function addCounts(a: RevisionCounts, b: RevisionCounts): RevisionCounts 
   return {
     requests: a.requests + b.requests,
     errors: a.errors + b.errors,
+    cancelled: (a.cancelled ?? 0) + (b.cancelled ?? 0),
     latency: addLatency(a.latency, b.latency),
     ...(mirror && { mirror }),
     ...(predictions && { predictions }),

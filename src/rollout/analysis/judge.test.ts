@@ -55,6 +55,34 @@ describe('the message carries the arithmetic', () => {
   });
 });
 
+describe('requests that clients gave up', () => {
+  const policy = policyOf({ errors: errors(0.01, { max: 0.02 }) });
+
+  test('a canary that answers nothing is Unhealthy, though no request ended in an error', () => {
+    const state = observed(8, { requests: 0, cancelled: 5, bucket: 26 }, { requests: 45 });
+    const { verdict, message, metrics } = judge(state, both);
+    expect(verdict).toBe('Unhealthy');
+    expect(message).toMatch(/^40 of 500 requests; errors and given up 100% against 0%: between /);
+    expect(metrics.map((metric) => metric.verdict)).toEqual(['Unhealthy', 'Unhealthy']);
+  });
+
+  test('as many on both sides are nobody’s fault, and no hard limit is broken by them', () => {
+    const state = observed(60, { requests: 95, cancelled: 5 }, { requests: 855, cancelled: 45 });
+    expect(judge(state, policyOf({ errors: errors(0.02, { max: 0.02 }) })).verdict).toBe('Healthy');
+  });
+
+  test('of clients that all give up at once on both sides, the canary is not blamed', () => {
+    const state = observed(8, { requests: 50, cancelled: 50 }, { requests: 450, cancelled: 450 });
+    expect(judge(state, policy).verdict).toBe('InsufficientData');
+  });
+
+  test('they are no answers: throughput leaves them out', () => {
+    const state = observed(10, { requests: 100, cancelled: 100 }, { requests: 900 });
+    const [metric] = judge(state, policyOf({ rate: { kind: 'Throughput', min: 15 } })).metrics;
+    expect(metric).toMatchObject({ verdict: 'Unhealthy', canary: 10 });
+  });
+});
+
 describe('nothing is claimed', () => {
   test.each<[string, AnalysisState, string]>([
     ['of no traffic at all', beginAnalysis('Split', 0), '0 of 500 requests; no requests yet that could be judged'],

@@ -4,13 +4,17 @@ import { differenceBounds, occurrenceBounds, type Proportion, rate, rateBounds, 
 import { type Claim, comparedSize, thresholdsOf, within } from './claim.ts';
 import type { Allowed, AnalysisPolicy } from './policy.ts';
 import { quantity } from './quantity.ts';
-import type { AnalysisState, Block } from './state.ts';
+import type { AnalysisState, Side } from './state.ts';
 
 /** Claims about shares and rates of requests. */
 
-const errorsOf = (block: Block, side: 'canary' | 'stable'): Proportion => ({
-  events: block[side].errors,
-  trials: block[side].requests,
+/**
+ * What users did not get from a revision: errors, and what they gave up waiting for. A client that gives up is not the
+ * model's fault; that more of them give up on the canary than on stable is, and only differences are claimed of these.
+ */
+const failuresOf = ({ requests, errors, cancelled }: Side): Proportion => ({
+  events: errors + cancelled,
+  trials: requests,
 });
 
 /** Most that the canary's share can be, and so most by which it can exceed another: bursts of stable leave it as it is. */
@@ -20,11 +24,11 @@ function canaryAtMost(blocks: readonly { readonly canary: Proportion }[], policy
   return rateBounds(all, thresholdsOf(policy, all.trials, rateDesignEffect(samples), 'Above')).upper;
 }
 
-/** Errors of the canary less those of stable, against an allowed increase. */
+/** Failures of the canary less those of stable, against an allowed increase. */
 export function errorIncrease(state: AnalysisState, policy: AnalysisPolicy, allowed: Allowed): Claim {
   const blocks = state.blocks.map((block) => ({
-    canary: errorsOf(block, 'canary'),
-    stable: errorsOf(block, 'stable'),
+    canary: failuresOf(block.canary),
+    stable: failuresOf(block.stable),
   }));
   const canary = sum(blocks.map((block) => block.canary));
   const stable = sum(blocks.map((block) => block.stable));
@@ -38,7 +42,9 @@ export function errorIncrease(state: AnalysisState, policy: AnalysisPolicy, allo
   const lower = bounds.lower + relative * stableShare;
   const upper = Math.min(bounds.upper + relative * stableShare, canaryAtMost(blocks, policy));
   const verdict = within({ lower, upper }, limit, 'Most');
-  const brief = `errors ${quantity(share, 'Share')} against ${quantity(stableShare, 'Share')}`;
+  const isGivenUp = state.blocks.some((block) => block.canary.cancelled + block.stable.cancelled > 0);
+  const subject = isGivenUp ? 'errors and given up' : 'errors';
+  const brief = `${subject} ${quantity(share, 'Share')} against ${quantity(stableShare, 'Share')}`;
   return {
     verdict,
     unit: 'Share',
@@ -83,10 +89,13 @@ function shareClaim(
   };
 }
 
-/** The canary's errors against a hard limit. */
+/** The canary's errors against a hard limit, of the requests that nobody gave up. */
 export const errorLimit = (state: AnalysisState, policy: AnalysisPolicy, max: number): Claim =>
   shareClaim(
-    state.blocks.map((block) => errorsOf(block, 'canary')),
+    state.blocks.map(({ canary: { requests, errors, cancelled } }) => ({
+      events: errors,
+      trials: requests - cancelled,
+    })),
     policy,
     max,
     'Most',
@@ -111,7 +120,7 @@ export function throughput(
   limitIs: 'Most' | 'Least',
 ): Claim {
   const perBlock = state.blocks.map(({ canary, durationMs }) => ({
-    events: canary.requests - canary.errors,
+    events: canary.requests - canary.errors - canary.cancelled,
     seconds: durationMs / 1_000,
   }));
   const events = total(perBlock.map((block) => block.events));

@@ -63,6 +63,27 @@ describe('minutes in which a revision that is compared answers nothing count for
   });
 });
 
+test('requests that clients gave up are requests: a revision that answers nothing is not idle', () => {
+  const hung = counts(0, { cancelled: 40 });
+  const state = observe(beginAnalysis('Split', 0), interval(hung, counts(90, { cancelled: 1 })));
+  expect(state.blocks[0]).toMatchObject({
+    canary: { requests: 40, cancelled: 40 },
+    stable: { requests: 91, cancelled: 1 },
+  });
+});
+
+test('of a mirror, what users gave up is not compared with copies, which nobody gives up', () => {
+  const mirror = { requests: 9, errors: 0, dropped: 0, compared: 9, agreed: 9, latency: counts(9).latency };
+  const state = observe(
+    beginAnalysis('Mirror', 0),
+    interval(counts(0, { mirror, cancelled: 3 }), counts(90, { cancelled: 5 })),
+  );
+  expect(state.blocks[0]).toMatchObject({
+    canary: { requests: 9, cancelled: 0 },
+    stable: { requests: 90, cancelled: 0 },
+  });
+});
+
 test('of a mirror, the copies that the canary answered are what is judged', () => {
   const mirror = {
     requests: 9,

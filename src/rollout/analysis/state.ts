@@ -17,8 +17,10 @@ const strict = { additionalProperties: false };
 
 const Side = Type.Object(
   {
+    /** Those that clients gave up among them. */
     requests: count,
     errors: count,
+    cancelled: count,
     /** By bucket of LATENCY_BOUNDS_SECONDS, without those after the last that has any. */
     latency: Type.Array(count, { maxItems: LATENCY_BOUNDS_SECONDS.length + 1 }),
     predictions: Type.Record(Type.String(), PredictionCounts),
@@ -65,7 +67,7 @@ const AnalysisState = Type.Object(
     /** Intervals in which there was nothing to judge: one revision or both answered nothing. */
     idleIntervals: count,
     lastIdle: Type.Boolean(),
-    /** Copies that were not sent because too many were under way. */
+    /** Copies that were not sent. */
     dropped: count,
     /** Readings in a row that failed, and why the last one did. */
     consecutiveFailures: count,
@@ -108,6 +110,7 @@ function addSides(a: Side, b: Side): Side {
   return {
     requests: a.requests + b.requests,
     errors: a.errors + b.errors,
+    cancelled: a.cancelled + b.cancelled,
     latency: longer(a.latency, b.latency),
     predictions: addOutputs(a.predictions, b.predictions),
   };
@@ -123,12 +126,15 @@ function addBlocks(a: Block, b: Block): Block {
   };
 }
 
-function sideOf(counts: RevisionCounts | undefined, answers: 'Users' | 'Copies'): Side {
+function sideOf(counts: RevisionCounts | undefined, answers: 'Users' | 'Copies', traffic: Traffic): Side {
   const answered = answers === 'Users' ? counts : counts?.mirror;
+  // Nobody gives up a copy: beside copies, what users gave up would be held against stable alone.
+  const cancelled = traffic === 'Mirror' ? 0 : (counts?.cancelled ?? 0);
   const outputs = Object.entries(counts?.predictions ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   return {
-    requests: answered?.requests ?? 0,
+    requests: (answered?.requests ?? 0) + cancelled,
     errors: answered?.errors ?? 0,
+    cancelled,
     latency: trimmed(answered?.latency.buckets ?? []),
     predictions: Object.fromEntries(outputs.slice(0, MAX_OUTPUTS).map(([output, each]) => [output, keyed(each)])),
   };
@@ -206,8 +212,8 @@ export function observe(state: AnalysisState, interval: Interval): AnalysisState
     dropped: state.dropped + (interval.canary?.mirror?.dropped ?? 0),
   };
   const sides = {
-    canary: sideOf(interval.canary, state.traffic === 'Mirror' ? 'Copies' : 'Users'),
-    stable: sideOf(interval.stable, 'Users'),
+    canary: sideOf(interval.canary, state.traffic === 'Mirror' ? 'Copies' : 'Users', state.traffic),
+    stable: sideOf(interval.stable, 'Users', state.traffic),
   };
   const isIdle = sides.canary.requests === 0 || (state.traffic !== 'Whole' && sides.stable.requests === 0);
   if (isIdle) return { ...next, idleIntervals: state.idleIntervals + 1, lastIdle: true };

@@ -4,20 +4,27 @@ import { CountsSnapshot, LATENCY_BOUNDS_SECONDS, RevisionCounts } from '../../ap
 import { RevisionCounter } from './revision-counter.ts';
 import { RevisionCounters } from './revision-counters.ts';
 
-test('requests that the client gave up count apart, errors have no latency', () => {
+test('requests that the client gave up count apart, with the time until then as their latency at least; errors have none', () => {
   const counter = new RevisionCounter();
   counter.ended('success', 0.001);
   counter.ended('success', 100);
   counter.ended('error', 5);
   counter.ended('cancelled', 5);
+  counter.ended('withdrawn', 7);
   const counts = counter.snapshot();
-  expect(counts).toMatchObject({ requests: 3, errors: 1, latency: { sumSeconds: 100.001 } });
+  expect(counts).toMatchObject({ requests: 3, errors: 1, cancelled: 1, latency: { sumSeconds: 105.001 } });
+  expect(counts.latency.buckets[LATENCY_BOUNDS_SECONDS.findIndex((bound) => bound >= 5)]).toBe(1);
   expect(counts).not.toHaveProperty('mirror');
-  expect(counter.cancelled).toBe(1);
+  expect(counter).toMatchObject({ cancelled: 1, withdrawn: 1 });
   // Bounds are upper bounds, and the last bucket takes what is above all.
   expect(counts.latency.buckets[LATENCY_BOUNDS_SECONDS.indexOf(0.001)]).toBe(1);
   expect(counts.latency.buckets.at(-1)).toBe(1);
   expect(Value.Check(RevisionCounts, counts)).toBe(true);
+});
+
+test('counts with fields that a later version adds are read: of two versions at work either may be the newer one', () => {
+  const revisions = { churn: { a: { ...new RevisionCounter().snapshot(), rows: 7 } } };
+  expect(Value.Check(CountsSnapshot, { instance: 'x', inFlight: 0, revisions, uptimeSeconds: 1 })).toBe(true);
 });
 
 test('copies are counted beside the requests', () => {

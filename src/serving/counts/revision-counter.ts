@@ -7,29 +7,35 @@ import {
 } from '../../api/counts.ts';
 import { HistogramSeries } from '../../telemetry/fast-histogram.ts';
 
-/** How a request to a revision ended. `error`: it answered with an error of its own, or not at all. `cancelled`: the client gave up. */
-export type RevisionOutcome = 'success' | 'error' | 'cancelled';
+/**
+ * How a request to a revision ended. `error`: it answered with an error of its own, or not at all. `cancelled`: the client
+ * gave up waiting for an answer. `withdrawn`: nobody wanted the answer, and the revision had no part in that: the client
+ * left before its request was whole or in the middle of the answer, or an answer had become useless.
+ */
+export type RevisionOutcome = 'success' | 'error' | 'cancelled' | 'withdrawn';
 
 /** Counts of one revision from the start of this process; plain additions, cheap enough for every request. */
 export class RevisionCounter {
-  /** Ended, but for those that the client gave up. */
+  /** Ended in success or error. */
   requests = 0;
   errors = 0;
   cancelled = 0;
+  withdrawn = 0;
   /** Requests that were its own by match, unit or weight, and went elsewhere, or nowhere, because it had no endpoint. */
   passedOver = 0;
   readonly latency = new HistogramSeries(LATENCY_BOUNDS_SECONDS);
   readonly mirror = new MirrorCounter();
 
-  /** `seconds` count only for a success. */
+  /** `seconds` to the head of the answer, or until the client gave up; of no meaning for the others. */
   ended(outcome: RevisionOutcome, seconds: number): void {
-    if (outcome === 'cancelled') {
-      this.cancelled++;
+    if (outcome === 'withdrawn') {
+      this.withdrawn++;
       return;
     }
-    this.requests++;
-    if (outcome === 'success') this.latency.observe(seconds);
-    else this.errors++;
+    if (outcome === 'cancelled') this.cancelled++;
+    else this.requests++;
+    if (outcome === 'error') this.errors++;
+    else this.latency.observe(seconds);
   }
 
   mirrored(outcome: 'success' | 'error', seconds: number, agreed: boolean | undefined): void {
@@ -44,6 +50,7 @@ export class RevisionCounter {
     return {
       requests: this.requests,
       errors: this.errors,
+      cancelled: this.cancelled,
       latency: latencyCounts(this.latency),
       ...(this.mirror.isUsed && { mirror: this.mirror.snapshot() }),
       ...(Object.keys(predictions).length > 0 && { predictions }),

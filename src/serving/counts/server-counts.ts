@@ -9,13 +9,11 @@ export class ServedCounter {
   readonly requests = new RevisionCounter();
   readonly predictions = new PredictionCounter();
 
-  /** A request was answered with these outputs. */
-  predicted(outputs: readonly Tensor[], seconds: number): void {
-    this.requests.ended('success', seconds);
+  /** The model answered with these outputs. */
+  predicted(outputs: readonly Tensor[]): void {
     this.predictions.count(outputs);
   }
 
-  /** A request ended without a prediction. */
   ended(outcome: RevisionOutcome, seconds: number): void {
     this.requests.ended(outcome, seconds);
   }

@@ -77,10 +77,16 @@ export interface EndpointPoolLike {
   watch(listener: EndpointListener): void;
 }
 
-/** How a request to a revision ended. `error`: 5xx or no answer at all. `cancelled`: the client gave it up. */
-export type RequestOutcome = 'success' | 'error' | 'cancelled';
+/**
+ * How a request to a revision ended. `error`: 5xx or no answer at all. `cancelled`: the client had sent it whole, and gave
+ * up before an answer began. `withdrawn`: nobody wants the answer, through no fault of the revision.
+ */
+export type RequestOutcome = 'success' | 'error' | 'cancelled' | 'withdrawn';
 
-/** Counts of one revision. `seconds` run from the whole head of the request to the head of its answer. */
+/**
+ * Counts of one revision. `seconds` run from the whole head of the request to the head of its answer, or until the client
+ * gave it up.
+ */
 export interface RevisionObserver {
   ended(outcome: RequestOutcome, seconds: number): void;
   /** A copy ended. `agreed` is undefined where there were not two answers that could be compared. */

@@ -138,3 +138,15 @@ test('the last counts of a router that has stopped are an interval, though no ot
     canary: { requests: 3 },
   });
 });
+
+test('what clients gave up is counted of each interval and of all processes, where older ones do not tell it', () => {
+  const gaveUp = (name: string, cancelled: number) => told(name, { ...counted(5), cancelled });
+  const counting = new Counting('churn', 'Routers');
+  const take = (atMs: number, ...routers: readonly CountsReading[]) =>
+    counting.take({ atMs, routers, servers: [] }, revisions);
+  take(0, gaveUp('new', 3), told('old', counted(5)));
+  expect(take(10_000, gaveUp('new', 10), told('old', counted(5)))).toMatchObject({ canary: { cancelled: 7 } });
+  expect(take(20_000, gaveUp('new', 12), gaveUp('late', 4), told('old', counted(5)))).toMatchObject({
+    canary: { cancelled: 6 },
+  });
+});

@@ -39,6 +39,7 @@ export function countsDifference(now: RevisionCounts, before: RevisionCounts | u
   return {
     requests: less(now.requests, before.requests),
     errors: less(now.errors, before.errors),
+    cancelled: less(now.cancelled ?? 0, before.cancelled ?? 0),
     latency: latencyDifference(now.latency, before.latency),
     ...(now.mirror && {
       mirror: before.mirror === undefined ? now.mirror : mirrorDifference(now.mirror, before.mirror),

@@ -7,18 +7,20 @@ import { type AnalysisState, beginAnalysis, observe } from '../state.ts';
 export interface Answers {
   readonly requests: number;
   readonly errors?: number;
+  /** Beside `requests`; they waited as long as the others. */
+  readonly cancelled?: number;
   /** Index of the bucket of all latencies. */
   readonly bucket?: number;
   readonly agreed?: number;
 }
 
-export function counts({ requests, errors = 0, bucket = 12, agreed }: Answers): RevisionCounts {
+export function counts({ requests, errors = 0, cancelled = 0, bucket = 12, agreed }: Answers): RevisionCounts {
   const buckets = Array.from({ length: LATENCY_BOUNDS_SECONDS.length + 1 }, (_, k) =>
-    k === bucket ? requests - errors : 0,
+    k === bucket ? requests - errors + cancelled : 0,
   );
   const latency = { buckets, sumSeconds: 0 };
   const mirror = { requests, errors, dropped: 0, compared: requests, agreed: agreed ?? 0, latency };
-  return { requests, errors, latency, ...(agreed !== undefined && { mirror }) };
+  return { requests, errors, cancelled, latency, ...(agreed !== undefined && { mirror }) };
 }
 
 /** An analysis that has seen the same in each of so many intervals of ten seconds. */

@@ -315,7 +315,7 @@ describe('ensemble', () => {
     const members = [first, second].map((target) => ({ target, weight: 1 }));
     const { port } = await start(choiceOf(first, { ensemble: { members, combine: 'Average' } }));
     expect(await net.raw(port, post('hello'))).toMatch(/^HTTP\/1.1 502 [\s\S]*m-9 of the ensemble: no connection/);
-    expect(first.outcomes).toEqual(['cancelled']);
+    expect(first.outcomes).toEqual(['withdrawn']);
     expect(first.pool.inFlight).toBe(0);
   });
 

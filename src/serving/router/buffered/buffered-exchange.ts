@@ -99,7 +99,7 @@ export class BufferedExchange implements Exchange, CallOwner {
     this.#call.resume();
   }
 
-  cancel(why: 'cancelled' | 'late'): void {
+  cancel(why: 'cancelled' | 'late' | 'withdrawn'): void {
     this.#call.cancel(why);
     this.#finish(false);
   }

@@ -81,7 +81,7 @@ export class EnsembleExchange implements Exchange {
 
   resume(): void {}
 
-  cancel(why: 'cancelled' | 'late'): void {
+  cancel(why: 'cancelled' | 'late' | 'withdrawn'): void {
     for (const { call } of this.#members) call.cancel(why);
     this.#finish();
   }
@@ -139,7 +139,7 @@ export class EnsembleExchange implements Exchange {
   #fail(error: HttpError): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    for (const { call } of this.#members) call.cancel('cancelled');
+    for (const { call } of this.#members) call.cancel('withdrawn');
     this.#release();
     this.#owner.failed(error);
   }

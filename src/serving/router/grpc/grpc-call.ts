@@ -1,6 +1,6 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2';
 import { type Place, Placement } from '../balancing/placement.ts';
-import type { Choice, Endpoint, EndpointResult, EndpointWaiter, Target } from '../types.ts';
+import type { Choice, Endpoint, EndpointResult, EndpointWaiter, RequestOutcome, Target } from '../types.ts';
 import type { CallSurroundings, ClientStream } from './call-surroundings.ts';
 import { GRPC_STATUS, isServerFailure, statusOf, statusTrailers, trailersOnly } from './grpc-status.ts';
 import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
@@ -169,6 +169,8 @@ export class GrpcCall implements EndpointWaiter {
   }
 
   #onRequestWhole(): void {
+    // A stream that the client resets ends as well, and what came of it is not the whole.
+    if (this.#client.closed) return;
     this.#isRequestWhole = true;
     this.#surroundings.listener?.requestWhole();
     this.#attempt?.stream.end();
@@ -185,7 +187,7 @@ export class GrpcCall implements EndpointWaiter {
       this.#leave('neutral', NGHTTP2_CANCEL);
       const message = `a message of ${tooLong} bytes; the largest that is taken has ${this.#choice.maxBodyBytes}`;
       this.#answer(GRPC_STATUS.resourceExhausted, message);
-      this.#end('cancelled');
+      this.#end('withdrawn');
       return;
     }
     this.#surroundings.listener?.requestData(chunk);
@@ -336,7 +338,8 @@ export class GrpcCall implements EndpointWaiter {
     if (this.#isDone) return;
     const isLate = this.#surroundings.clock.nowMs() >= this.#deadlineMs - DEADLINE_TOLERANCE_MS;
     this.#leave('neutral', NGHTTP2_CANCEL);
-    this.#end(isLate ? 'error' : 'cancelled');
+    const hasWaited = this.#isRequestWhole && this.#headSeconds === undefined;
+    this.#end(isLate ? 'error' : hasWaited ? 'cancelled' : 'withdrawn');
   }
 
   #fail(status: number, message: string): void {
@@ -377,11 +380,12 @@ export class GrpcCall implements EndpointWaiter {
   }
 
   /** @param outcome of the target; undefined where it had no part in the call */
-  #end(outcome: 'success' | 'error' | 'cancelled' | undefined): void {
+  #end(outcome: RequestOutcome | undefined): void {
     this.#isDone = true;
     this.#replay = undefined;
     this.#cancelTimer();
-    if (outcome !== undefined) this.#target.observer.ended(outcome, this.#headSeconds ?? 0);
+    const seconds = this.#headSeconds ?? (this.#surroundings.clock.nowMs() - this.#startedMs) / 1000;
+    if (outcome !== undefined) this.#target.observer.ended(outcome, seconds);
     this.#surroundings.listener?.over(this.#status);
     this.#surroundings.onEnd();
   }

@@ -1,8 +1,14 @@
 import { once } from 'node:events';
 import { Metadata, type ServerDuplexStream, type ServerUnaryCall, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { FakeClock } from '../../testing/fake-clock.ts';
+import { GrpcTestClient } from '../testing/grpc-pod.ts';
 import { failure, GrpcRelayFixture, message, none } from '../testing/grpc-relay-fixture.ts';
 import { steady } from '../testing/steady.ts';
+
+/** RST_STREAM of stream 1, CANCEL. */
+const RESET_OF_FIRST_STREAM = Buffer.from([0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 8]);
+const same = (bytes: Buffer): Buffer => bytes;
 
 let net: GrpcRelayFixture;
 beforeEach(() => {
@@ -120,19 +126,36 @@ describe('calls pass', () => {
 });
 
 describe('ends', () => {
-  test('a call that the client cancels is cancelled at the pod, and counts for nothing', async () => {
+  test('a call that the client cancels is cancelled at the pod, and counts for nothing where it was not whole', async () => {
     const arrived = Promise.withResolvers<ServerDuplexStream<Buffer, Buffer>>();
     const { port } = await net.pod('a', { chat: arrived.resolve });
-    const { client, target } = await net.relayTo([port]);
+    const { target, port: relayPort } = await net.relayTo([port]);
+    const wire = await net.wire(relayPort);
+    const client = new GrpcTestClient(wire.port);
+    net.onClose(() => client.close());
     const chat = client.chat(none);
     chat.on('error', () => undefined);
     chat.write(message);
     const atPod = await arrived.promise;
     const cancelled = once(atPod, 'cancelled');
-    chat.cancel();
+    // By hand: a client of Node's ends its side before it resets a stream, others do not.
+    wire.send(RESET_OF_FIRST_STREAM);
     await cancelled;
-    expect(target.observer).toMatchObject({ requests: 0, cancelled: 1 });
+    expect(target.observer).toMatchObject({ requests: 0, cancelled: 0, withdrawn: 1 });
     expect(target.pool.inFlight).toBe(0);
+  });
+
+  test('a call that the client gives up waiting for counts as that, with the time that it waited', async () => {
+    const clock = new FakeClock();
+    const arrived = Promise.withResolvers<void>();
+    const { port } = await net.pod('a', { unary: () => arrived.resolve() });
+    const { client, target } = await net.relayTo([port], {}, { clock });
+    const call = client.client.makeUnaryRequest('/test.Pod/Unary', same, same, message, none, () => undefined);
+    await arrived.promise;
+    await clock.advance(1_500);
+    call.cancel();
+    await expect.poll(() => target.observer.cancelled).toBe(1);
+    expect(target.observer.snapshot()).toMatchObject({ requests: 0, cancelled: 1, latency: { sumSeconds: 1.5 } });
   });
 
   test("the client's deadline reaches the pod, and ends the call here as well", async () => {

@@ -143,12 +143,14 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     this.#end(outcomeOf(this.#status), this.#answeredAtMs);
   }
 
-  cancel(why: 'cancelled' | 'late'): void {
+  cancel(why: 'cancelled' | 'late' | 'withdrawn'): void {
     if (this.#state === 'idle') return;
+    const hasWaited = this.#isComplete && this.#state !== 'answering';
     this.#placement.leave();
     this.#connection?.destroy();
     this.#release(why === 'late' ? 'failed' : 'neutral');
-    this.#end(why === 'late' ? 'error' : 'cancelled', this.#surroundings.clock.nowMs());
+    const outcome = why === 'late' ? 'error' : why === 'cancelled' && hasWaited ? 'cancelled' : 'withdrawn';
+    this.#end(outcome, this.#surroundings.clock.nowMs());
   }
 
   granted(endpoint: Endpoint): void {

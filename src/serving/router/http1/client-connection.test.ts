@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { choiceOf, OK, RelayFixture, targetOf } from '../testing/relay-fixture.ts';
@@ -131,6 +132,25 @@ describe('semantics', () => {
     await expect.poll(() => closed).toBe(1);
     expect(target.outcomes).toEqual(['cancelled']);
     expect({ inFlight: target.pool.inFlight, connections: relay.connections }).toEqual({ inFlight: 0, connections: 0 });
+  });
+
+  it.each([
+    ['while it waits for a pod', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi', 0, 'cancelled'],
+    ['before its request is whole', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhi', 9, 'withdrawn'],
+    ['in the middle of its answer', 'GET /answer HTTP/1.1\r\nHost: a\r\n\r\n', 9, 'withdrawn'],
+  ])('a client that goes away %s', async (_, request, maxInFlight, outcome) => {
+    const pod = await net.recordingPod((socket, seen) => {
+      if (seen.join('').includes('/answer')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi');
+    });
+    const target = targetOf([pod.port], { maxInFlight });
+    const { port } = await net.relay(choiceOf(target));
+    const client = net.client(port);
+    client.write(request);
+    if (maxInFlight === 0) await expect.poll(() => target.pool.waiting).toBe(1);
+    else if (request.includes('/answer')) await once(client, 'data');
+    else await expect.poll(() => pod.seen.length).toBeGreaterThan(0);
+    client.destroy();
+    await expect.poll(() => target.outcomes).toEqual([outcome]);
   });
 });
 

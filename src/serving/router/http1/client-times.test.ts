@@ -77,7 +77,7 @@ describe('time', () => {
     await clock.advance(30_000);
     await clock.advance(2_000);
     expect(await answer).toMatch(/^HTTP\/1.1 408 Request Timeout[\s\S]*the request did not come within 30000 ms/);
-    expect(target.outcomes).toEqual(['cancelled']);
+    expect(target.outcomes).toEqual(['withdrawn']);
   });
 
   it('an idle connection is closed without a word, one that is used is not', async () => {

@@ -52,8 +52,11 @@ export interface Exchange {
   flushRequest(): boolean;
   /** The answer, if there is one, is taken again. */
   resume(): void;
-  /** Gives the request up: because the client did, or because there is no answer in time, which counts as an error. */
-  cancel(why: 'cancelled' | 'late'): void;
+  /**
+   * Gives the request up: because the client did; because there is no answer in time, which counts as an error; or because
+   * an answer would be of no use any more.
+   */
+  cancel(why: 'cancelled' | 'late' | 'withdrawn'): void;
 }
 
 /** Where a request may go. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http2';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { systemClock } from '../../batching/batcher.ts';
 import { GrpcRelay } from '../grpc/grpc-relay.ts';
@@ -59,6 +59,23 @@ export class GrpcRelayFixture {
       server.close();
     });
     return { port: (server.address() as AddressInfo).port, refused: () => refused };
+  }
+
+  /** Passes the bytes of one client on to `port`, and those of the test between them. */
+  async wire(port: number): Promise<{ readonly port: number; send(bytes: Buffer): void }> {
+    const onward = connect(port, '127.0.0.1');
+    const server = createTcpServer((client) => {
+      client.pipe(onward).pipe(client);
+      client.on('error', () => undefined);
+    });
+    onward.on('error', () => undefined);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    this.onClose(() => {
+      onward.destroy();
+      server.close();
+    });
+    return { port: (server.address() as AddressInfo).port, send: (bytes) => void onward.write(bytes) };
   }
 
   /** What was started last ends first. */

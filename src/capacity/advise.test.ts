@@ -230,6 +230,16 @@ describe('quotas', () => {
     expect(alone(snapshot(roomy, { quotas: some }), claim({ wanted: 8 }))).toMatchObject({ kind: 'Fits', pods: 2 });
   });
 
+  test('of pods that do not say what it counts one is asked for, as long as anything is left', () => {
+    const pod = podDemand({ containers: [container({ memory: '2Gi' }, { cpu: '1' })] });
+    const unsaid = (used: string) =>
+      snapshot('unreadable', { quotas: [quota('team', { 'limits.cpu': '100' }, { 'limits.cpu': used })] });
+    const asked = claim({ pod, wanted: 3, removable: 1 });
+    expect(alone(unsaid('4'), asked)).toMatchObject({ kind: 'Fits', pods: 1 });
+    expect(alone(unsaid('4'), { ...asked, mode: 'Surge' })).toMatchObject({ kind: 'Fits', pods: 1 });
+    expect(alone(unsaid('100'), asked)).toMatchObject({ kind: 'Swap', remove: 1 });
+  });
+
   test('the last of it goes to one rollout', () => {
     const last = snapshot(roomy, { quotas: [quota('gpus', { pods: '9' }, { pods: '8' })] });
     const asked = [claim({ rollout: 'shop/a' }), claim({ rollout: 'shop/b', startedAtMs: 1 })];

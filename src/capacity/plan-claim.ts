@@ -120,12 +120,10 @@ function withoutQuota(claim: CapacityClaim, quota: QuotaRoom, situation: Situati
     const further = each.advice.pods - (each.claim.pending?.count ?? 0);
     return namespaceOf(each.claim) === namespaceOf(claim) && further > 0;
   });
-  if (taker !== undefined && !quota.isUnsaid) {
-    return behind(taker, `and takes what the quota has left; ${shortfall}`, situation);
-  }
+  if (taker !== undefined) return behind(taker, `and takes what the quota has left; ${shortfall}`, situation);
   if (claim.ending > 0) return wait('PodsEnding', 0, `${pods(claim.ending)} are ending; ${shortfall}`, nowMs);
   const remove = Math.min(claim.removable, claim.wanted);
-  if (claim.mode === 'Surge' || quota.isUnsaid) return wait('QuotaExceeded', 0, shortfall, nowMs);
+  if (claim.mode === 'Surge') return wait('QuotaExceeded', 0, shortfall, nowMs);
   if (remove === 0) return { ...cannotSwap(claim, shortfall, nowMs, 'QuotaExceeded'), pods: 0 };
   const message = `${shortfall}; ${pods(remove)} of an older revision give way first`;
   return { kind: 'Swap', pods: 0, remove, victims: [], message };

@@ -28,12 +28,17 @@ describe('room in a quota', () => {
     expect(shortfall).toBe('quota q has 0 of 8 requests.nvidia.com/gpu left');
   });
 
-  test('a pod that leaves out what the quota demands is never admitted', () => {
+  test('of pods that leave out what the quota demands one is admitted: a LimitRange may say it for them, and how much', () => {
     const pod = podDemand({ containers: [container({ [GPU]: '1' })] });
-    expect(roomIn({ 'limits.memory': '64Gi' }, {}, 1, pod)).toEqual({
+    expect(roomIn({ 'limits.memory': '64Gi' }, {}, 5, pod)).toEqual({ pods: 1, shortfall: undefined });
+    expect(roomIn({ 'limits.memory': '64Gi' }, {}, 0, pod).pods).toBe(0);
+    expect(roomIn({ 'limits.memory': '64Gi' }, { 'limits.memory': '64Gi' }, 5, pod)).toEqual({
       pods: 0,
-      isUnsaid: true,
-      shortfall: 'quota q admits only pods that say their limits.memory',
+      shortfall: 'quota q has 0 of 64Gi limits.memory left',
+    });
+    expect(roomIn({ 'limits.memory': '64Gi', pods: '4' }, { pods: '4' }, 5, pod)).toEqual({
+      pods: 0,
+      shortfall: 'quota q has 0 of 4 pods left',
     });
   });
 

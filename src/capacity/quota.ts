@@ -8,8 +8,6 @@ export interface QuotaRoom {
   readonly pods: number;
   /** What is in the way of one more; undefined when nothing is. */
   readonly shortfall: string | undefined;
-  /** The pod leaves out what a quota demands: none is ever admitted, whoever gives way. */
-  readonly isUnsaid: boolean;
 }
 
 const COMPUTE = new Set(['cpu', 'memory', 'ephemeral-storage']);
@@ -27,21 +25,16 @@ export class QuotaLedger {
   room(pod: PodDemand, namespace: string, wanted: number): QuotaRoom {
     const shortfalls: string[] = [];
     let pods = wanted;
-    let isUnsaid = false;
     for (const { quota, key, each } of this.#uses(pod, namespace)) {
       const hard = quota.hard.get(key) ?? 0n;
       const left = hard - (quota.used.get(key) ?? 0n) - (this.#reserved.get(quota)?.get(key) ?? 0n);
-      if (each === 'unsaid') {
-        pods = 0;
-        isUnsaid = true;
-        shortfalls.push(`quota ${quota.name} admits only pods that say their ${key}`);
-      } else if (each > 0n) {
-        const admitted = left < each ? 0 : Number(left / each);
+      if (each === 'unsaid' || each > 0n) {
+        const admitted = admittedBy(left, each);
         pods = Math.min(pods, admitted);
         if (admitted === 0) shortfalls.push(`quota ${quota.name} has ${leftText(key, left, hard)} left`);
       }
     }
-    return { pods, shortfall: shortfalls.length === 0 ? undefined : shortfalls.join(', '), isUnsaid };
+    return { pods, shortfall: shortfalls.length === 0 ? undefined : shortfalls.join(', ') };
   }
 
   reserve(pod: PodDemand, namespace: string, count: number): void {
@@ -81,7 +74,16 @@ function countedBy(key: string, { requests, limits }: PodDemand): bigint | 'unsa
   return COMPUTE.has(key) ? said(requests, key) : undefined;
 }
 
-/** The API server refuses pods that leave out cpu or memory where a quota is on them. */
+/** As long as anything is left, one pod that does not say what it takes of it: then the API server knows. */
+function admittedBy(left: bigint, each: bigint | 'unsaid'): number {
+  if (each === 'unsaid') return left > 0n ? 1 : 0;
+  return left < each ? 0 : Number(left / each);
+}
+
+/**
+ * Where a quota is on cpu or memory, the API server refuses pods that leave these out, unless a LimitRange says them for
+ * the pod.
+ */
 function said(amounts: Amounts, resource: string): bigint | 'unsaid' {
   return amounts.get(resource) ?? (resource === 'cpu' || resource === 'memory' ? 'unsaid' : 0n);
 }

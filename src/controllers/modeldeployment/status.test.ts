@@ -312,6 +312,17 @@ describe('a rollout by steps', () => {
   });
 });
 
+  test.each(['Canary', 'Rolling'])('that was taken back says what retry has to name, also with %s', (strategy) => {
+    const failure = { reason: 'Aborted', message: 'aborted on request', atMs: 60_000 };
+    const revisions = [
+      revisionOf('churn-new', { replicas: 0, ready: 0, current: 0 }),
+      revisionOf('churn-old', { replicas: 4, ready: 4 }),
+    ];
+    const progress = progressOf({ stage: 'Returned', failure });
+    const scope = scopeOf({ revisions, progress }, { rollout: { strategy } });
+    expect(report(scope).fields.rollout?.action).toBe('@churn-new#0');
+  });
+
 describe('a model that is published', () => {
   const revisions = [revisionOf('churn-new')];
   const addresses = { http: 'https://churn.example.com' };

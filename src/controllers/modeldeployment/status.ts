@@ -180,7 +180,9 @@ function rolloutOf(
   obstacle: Obstacle | undefined,
 ): Pick<Report['fields'], 'rollout'> {
   const { report, analyse, progress } = decision ?? {};
-  const action = isStepped(object.spec.rollout.strategy) ? report?.actionTarget : undefined;
+  // What was taken back can be tried again whatever the strategy has become.
+  const isActedOn = isStepped(object.spec.rollout.strategy) || isTakenBack(progress);
+  const action = isActedOn ? report?.actionTarget : undefined;
   if (obstacle === undefined) return action === undefined ? {} : { rollout: { action } };
   const analysed = analyse !== undefined || progress?.pause !== undefined ? judged : undefined;
   return {
@@ -205,11 +207,14 @@ function routeOf({ routing }: Scope): Pick<Report['fields'], 'route'> {
 }
 
 function memoryOf(progress: Progress | undefined): Pick<Report['fields'], 'failedRevision' | 'lastHandledAction'> {
-  const { failure, lastAction, target = '', stage } = progress ?? {};
-  const isTakenBack = stage === 'Returning' || stage === 'Returned';
+  const { failure, lastAction, target = '' } = progress ?? {};
+function isTakenBack(progress: Progress | undefined): boolean {
+  return progress?.stage === 'Returning' || progress?.stage === 'Returned';
+}
+
   return {
     ...(failure &&
-      isTakenBack && {
+      isTakenBack(progress) && {
         failedRevision: {
           revision: target,
           reason: failure.reason,

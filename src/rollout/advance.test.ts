@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decide } from './decide.ts';
 import { rollingOut, rolloutOf, run } from './testing/invariants.ts';
@@ -16,21 +17,18 @@ function held(rollout: ReturnType<typeof rolloutOf>, options: { readonly places?
   return cluster;
 }
 
-const isUsed = ({
-  weights,
-  routes,
-  ready,
-}: { readonly weights: ModelCluster['weights'] } & Pick<ModelCluster, 'routes'> & { readonly ready: number }) =>
-  ready > 0 && ((weights.get('b') ?? 0) > 0 || routes.at(-1)?.mirror?.revision === 'b');
+const isUsed = ({ weights, routes }: ModelCluster) =>
+  (weights.get('b') ?? 0) > 0 || routes.at(-1)?.mirror?.revision === 'b';
 
 /** Until the first step is over. @returns seconds in which anything reached the revision */
-function secondsOfUse(cluster: ModelCluster): number {
+function secondsOfUse(cluster: ModelCluster, alsoHappens = (_tick: number) => {}): number {
   let seconds = 0;
   run(cluster, {
     until: () => cluster.progress?.step !== 0,
     ticks: 3_000,
-    happens: () => {
-      if (isUsed({ weights: cluster.weights, routes: cluster.routes, ready: cluster.ready('b') })) seconds += 1;
+    happens: (tick) => {
+      alsoHappens(tick);
+      if (cluster.ready('b') > 0 && isUsed(cluster)) seconds += 1;
     },
   });
   return seconds;
@@ -121,6 +119,28 @@ describe('the hold of a step', () => {
     const { progress: _held, ...snapshot } = cluster.snapshot();
     const gone = snapshot.revisions.map((each) => (each.name === 'b' ? { ...each, ready: 0 } : each));
     expect(decide({ ...snapshot, progress: undefined, revisions: gone }).progress.heldSinceMs).toBeUndefined();
+  });
+
+  test('lasts for its time of use, whatever is evicted or scaled in between', { timeout: 60_000 }, () => {
+    const happening = fc.record({ tick: fc.nat({ max: 80 }), what: fc.constantFrom('evict', 'nothing', 'again') });
+    const kind = fc.constantFrom({ weight: 30 }, { weight: 50 }, { mirror: '50%' });
+    fc.assert(
+      fc.property(kind, fc.array(happening, { maxLength: 8 }), fc.nat({ max: 3 }), (step, happenings, ackTicks) => {
+        const cluster = rollingOut({ rollout: canary({ ...step, hold: '20s' }, { weight: 80 }), ackTicks });
+        run(cluster, { until: () => cluster.progress?.heldSinceMs !== undefined });
+        const seconds = secondsOfUse(cluster, (tick) => {
+          for (const { what } of happenings.filter((each) => each.tick === tick)) {
+            if (what === 'evict') cluster.evict('b');
+            if (what === 'nothing') cluster.replicas = 0;
+            if (what === 'again') cluster.replicas = 4;
+          }
+          if (tick > 80) cluster.replicas = 4;
+        });
+        // Its first second was before this began to count.
+        expect(seconds).toBeGreaterThanOrEqual(19);
+      }),
+      { numRuns: 60 },
+    );
   });
 
   test('of the next step is its own', () => {

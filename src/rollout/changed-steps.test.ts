@@ -71,7 +71,7 @@ describe('changes of steps and strategy', { timeout: 120_000 }, () => {
           for (let tick = 0; tick <= ticks; tick++) look();
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 150 },
     );
   });
 });

@@ -58,6 +58,28 @@ it('a copy that is damaged is fetched again', async () => {
   expect(await readFile(path)).toEqual(BYTES);
 });
 
+it.each([
+  ['replaced', Buffer.from('another model')],
+  ['truncated', BYTES.subarray(0, 40)],
+  ['emptied', Buffer.alloc(0)],
+])(
+  'a kept copy that was %s gives way to the bytes that were fetched, also where no digest was asked for',
+  async (_, content) => {
+    await using root = await scratch();
+    const { path } = await place(root.path);
+    await writeFile(path, content);
+    expect(await readFile((await place(root.path)).path)).toEqual(BYTES);
+    expect(await readdir(root.path)).toEqual([sha256(BYTES)]);
+  },
+);
+
+it('a kept copy that holds no model at all gives way too', async () => {
+  await using root = await scratch();
+  await mkdir(join(root.path, sha256(BYTES)));
+  await writeFile(join(root.path, sha256(BYTES), '.hidden'), 'x');
+  expect(await readFile((await place(root.path)).path)).toEqual(BYTES);
+});
+
 it('two models with the same bytes may be fetched at once', async () => {
   await using root = await scratch();
   const both = await Promise.all([place(root.path), place(root.path)]);

@@ -104,11 +104,7 @@ async function fetchModel(
     expectDigest(shown, wanted, digest);
     const name = content.layout === 'file' ? join(incoming, 'model.onnx') : modelFile(shown, incoming, digest);
     const kept = join(options.modelRoot, digest.sha256);
-    await rename(incoming, kept).catch(async (error: unknown) => {
-      // Another model of this server has the same bytes and was faster.
-      if (!isCode(error, 'ENOTEMPTY') && !isCode(error, 'EEXIST')) throw error;
-      await rm(incoming, { recursive: true });
-    });
+    await keep(incoming, digest.sha256, options);
     options.logger.info('Fetched the model', { uri: shown, sha256: digest.sha256, sizeBytes: digest.sizeBytes });
     return {
       sha256: digest.sha256,
@@ -122,16 +118,35 @@ async function fetchModel(
   }
 }
 
+/**
+ * Puts a fetched model in its place, or takes what lies there already: left by an earlier load, or by another model of
+ * this server with the same bytes that was faster. What lies there is believed only once it has been hashed.
+ */
+async function keep(incoming: string, sha256: string, options: PlaceOptions): Promise<void> {
+  for (;;) {
+    try {
+      await rename(incoming, join(options.modelRoot, sha256));
+      return;
+    } catch (error) {
+      if (!isCode(error, 'ENOTEMPTY') && !isCode(error, 'EEXIST')) throw error;
+    }
+    if ((await keptModel(sha256, options)) === undefined) continue;
+    await rm(incoming, { recursive: true });
+    return;
+  }
+}
+
 /** The copy that an earlier load left, if its bytes are still what they were. */
 async function keptModel(sha256: string, options: PlaceOptions): Promise<PlacedModel | undefined> {
   const directory = join(options.modelRoot, sha256);
   if (!(await stat(directory).catch(() => undefined))?.isDirectory()) return undefined;
   const file = join(directory, 'model.onnx');
   const content = await localContent(directory, directory, directory);
-  const digest = await readModel(content, options.maxModelBytes);
-  const single = digest.files.size === 1 && digest.files.get('model.onnx') === sha256;
-  if (!single && digest.sha256 !== sha256) {
-    options.logger.warn('The copy on disk is damaged; fetching the model again', { directory, found: digest.sha256 });
+  // Such a copy holds no model, or too large a one.
+  const digest = await readModel(content, options.maxModelBytes).catch(() => undefined);
+  const single = digest?.files.size === 1 && digest.files.get('model.onnx') === sha256;
+  if (digest === undefined || (!single && digest.sha256 !== sha256)) {
+    options.logger.warn('The copy on disk is damaged; it is removed', { directory, found: digest?.sha256 });
     await rm(directory, { recursive: true, force: true });
     return undefined;
   }

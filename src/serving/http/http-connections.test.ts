@@ -15,6 +15,34 @@ async function raw(port: number, ...pieces: readonly (string | Buffer)[]): Promi
   return text(socket);
 }
 
+const POST = 'POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\n';
+
+test.each([
+  ['has a length and chunks', `${POST}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`, 400],
+  ['has a length that is none', `${POST}Content-Length: abc\r\n\r\n`, 400],
+  ['names no host', 'GET /v2 HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+  ['has headers of 20 kB', `${POST}X: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+])('a request that %s is told so in the form of every error', async (_, request, status) => {
+  const { port } = await start(identity);
+  const answer = await raw(port, request);
+  expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+  const [head = '', body = ''] = answer.split('\r\n\r\n');
+  expect(head).toContain('Content-Type: application/json');
+  expect(JSON.parse(body)).toEqual({ error: expect.stringMatching(/./) });
+});
+
+test('a body that ends before its length is refused in the form of every error', async () => {
+  const { port } = await start(identity);
+  const socket = connect(port, '127.0.0.1');
+  socket.end(`${POST}Content-Length: 50\r\n\r\n{}`);
+  expect(await text(socket)).toMatch(/^HTTP\/1.1 400 [\s\S]*\{"error":"the request cannot be read/);
+});
+
+test('a request of HTTP 1.0 needs no host', async () => {
+  const { port } = await start(identity);
+  expect(await raw(port, 'GET /v2 HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1.1 200 /);
+});
+
 describe('limits', () => {
   test('a body that says it is too large is refused before it is sent', async () => {
     const { port } = await start(identity);

@@ -1,4 +1,4 @@
-import { createServer, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { BatchClock } from '../batching/batcher.ts';
 import { connectionAgeMs } from '../connection-age.ts';
@@ -11,7 +11,7 @@ import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
 import { readRows, writeRows } from '../protocol/rows.ts';
 import type { Readiness } from '../readiness.ts';
 import { BodyBudget, BodyRequest } from './body-request.ts';
-import { httpStatus, retryAfterSeconds } from './http-status.ts';
+import { httpStatus, retryAfterSeconds, unreadableRequest } from './http-status.ts';
 import { isPredictRoute, methodOf, type PredictRoute, type Route, Router } from './routes.ts';
 
 export interface InferenceHttpOptions {
@@ -64,6 +64,8 @@ export class InferenceHttpServer {
         headersTimeout: HEADERS_TIMEOUT_MS,
         requestTimeout: REQUEST_TIMEOUT_MS,
         keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+        // Asked for in `checkHeaders`, which says what is missing.
+        requireHostHeader: false,
         noDelay: true,
       },
       (request, response) => this.#handle(request, response),
@@ -73,6 +75,9 @@ export class InferenceHttpServer {
     const { clock, random } = options;
     this.server.on('connection', (socket: Socket) => {
       this.#renewAtMs.set(socket, clock.nowMs() + connectionAgeMs(random));
+    });
+    this.server.on('clientError', (error: NodeJS.ErrnoException, socket: UnreadableSocket) => {
+      this.#refuseUnreadable(error, socket);
     });
     this.server.on('checkContinue', (request: BodyRequest, response: Response) => {
       if (request.declaredBytes <= this.#options.maxRequestBytes) response.writeContinue();
@@ -235,6 +240,22 @@ export class InferenceHttpServer {
     response.once('close', () => clearTimeout(timer));
   }
 
+  /** Answers what is no HTTP, after which nobody can tell where a next request would begin. */
+  #refuseUnreadable(cause: NodeJS.ErrnoException, socket: UnreadableSocket): void {
+    // Amid an answer, an error would be read as a part of it.
+    if (!socket.writable || cause.code === 'ECONNRESET' || socket._httpMessage?.headersSent === true) {
+      socket.destroy();
+      return;
+    }
+    const { status, error } = unreadableRequest(cause);
+    this.#options.onRefused(error.code);
+    const json = JSON.stringify({ error: error.message });
+    socket.end(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Type: application/json\r\n` +
+        `Content-Length: ${Buffer.byteLength(json)}\r\n\r\n${json}`,
+    );
+  }
+
   /** Whether the connection ends with this answer: the server closes, or it is to be renewed. */
   #connection({ socket }: Response): readonly string[] {
     const { readiness, clock } = this.#options;
@@ -246,7 +267,14 @@ export class InferenceHttpServer {
 const CLOSE = ['Connection', 'close'];
 const NO_HEADERS: readonly string[] = [];
 
+/** A connection as Node's HTTP server keeps it, with the response that is under way, by which Node itself decides as well. */
+interface UnreadableSocket extends Socket {
+  readonly _httpMessage?: ServerResponse | null;
+}
+
 function checkHeaders(route: Route, request: BodyRequest): void {
+  if (request.headers.host === undefined && request.httpVersion === '1.1')
+    throw invalid('the request has no Host header');
   const method = methodOf(route);
   if (request.method !== method && !(method === 'GET' && request.method === 'HEAD')) {
     throw new InferenceError('MethodNotAllowed', `${quoted(request.url ?? '')} takes ${method}, not ${request.method}`);

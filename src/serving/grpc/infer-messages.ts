@@ -47,7 +47,8 @@ function readInput(signature: ModelSignature, input: EncodedTensor, raw: Uint8Ar
   const shape = checkShape(name, input.shape);
   const { datatype } = signature.checkInput(name, input.datatype, shape);
   if (raw !== undefined) {
-    if (contents !== undefined) throw invalid(`input ${quoted(name)} has contents although raw_input_contents is used`);
+    if ((contents?.length ?? 0) > 0)
+      throw invalid(`input ${quoted(name)} has contents although raw_input_contents is used`);
     return { name, datatype, shape, data: readBinaryData(name, datatype, shape, raw) };
   }
   if (contents === undefined) throw invalid(`input ${quoted(name)} has no contents`);

@@ -137,6 +137,13 @@ test('outputs of 16-bit floats go raw, since no field holds them', async () => {
   expect(answer.rawOutputContents?.[0]).toEqual(Buffer.from([0x00, 0x3c]));
 });
 
+test('contents that are empty beside raw ones are taken for left out', async () => {
+  const { infer } = await start(identity);
+  const raw = Buffer.from(Float32Array.of(1, 2).buffer);
+  const answer = await infer({ inputs: [{ ...x, contents: {} }], rawInputContents: [raw] });
+  expect(answer.rawOutputContents).toEqual([raw]);
+});
+
 describe('bad requests', () => {
   const contents = { fp32Contents: [1, 2] };
   test.each([

@@ -33,6 +33,16 @@ test('a request is read in the order of the model, whatever its own', () => {
   expect(inputs[1]?.data).toEqual(BigInt64Array.of(7n));
 });
 
+test('null stands for a field that is left out', () => {
+  const nothing = { parameters: null, id: null, outputs: null };
+  expect(read({ inputs: [{ ...x, parameters: null }, n], ...nothing })).toEqual(read({ inputs: [x, n] }));
+  const binary = { ...x, data: null, parameters: { binary_data_size: 8, classification: null } };
+  const { inputs } = read({ inputs: [binary, n], parameters: { binary_data_output: null } }, new Uint8Array(8));
+  expect(inputs[0]?.data).toEqual(Float32Array.of(0, 0));
+  const asked = [{ name: 'y', parameters: { binary_data: null } }];
+  expect(read({ inputs: [x, n], outputs: asked })).toEqual(read({ inputs: [x, n], outputs: [{ name: 'y' }] }));
+});
+
 test.each([
   ['n', /^input "n": value Infinity at index 0 is out of range for INT64$/],
   ['x', /^input "x": value Infinity at index 0 is out of range for FP32$/],

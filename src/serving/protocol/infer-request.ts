@@ -21,6 +21,7 @@ type JsonObject = Readonly<Record<string, unknown>>;
 /**
  * Reads a REST request. `jsonLength` is the header Inference-Header-Content-Length, where the client sent it: the
  * bytes after it are the binary tensors, in the order of the inputs that say `binary_data_size`.
+ * A field that may be left out may be null instead, as some clients write what they do not have.
  * @throws InferenceError InvalidArgument or NotFound, naming the field.
  */
 export function readInferRequest(
@@ -34,12 +35,12 @@ export function readInferRequest(
   const json = jsonLength === undefined ? body : body.subarray(0, jsonLength);
   const request = parseJson(json, signature.needsExactIntegers);
   if (!isObject(request)) throw invalid(`the body must be a JSON object, not ${describe(request)}`);
-  const id = request.id;
+  const id = request.id ?? undefined;
   if (id !== undefined && typeof id !== 'string') throw invalid(`id must be a string, not ${describe(id)}`);
   const parameters = readParameters('the request', request.parameters);
   const inputs = readInputs(signature, request.inputs, body.subarray(json.length));
   const binaryByDefault = readFlag('the request', parameters, 'binary_data_output') ?? false;
-  return { id, inputs, ...readOutputs(signature, request.outputs, binaryByDefault) };
+  return { id, inputs, ...readOutputs(signature, request.outputs ?? undefined, binaryByDefault) };
 }
 
 /**
@@ -56,12 +57,13 @@ export function readInputs(signature: ModelSignature, inputs: unknown, binary: B
     }
     const shape = checkShape(name, input.shape);
     const spec = signature.checkInput(name, datatype, shape);
-    const size = input.parameters === undefined ? undefined : readBinarySize(name, input.parameters);
+    const size = readBinarySize(name, input.parameters);
     if (size === undefined) {
       const data = readJsonData(name, spec.datatype, shape, input.data);
       return { name: spec.name, datatype: spec.datatype, shape, data };
     }
-    if (input.data !== undefined) throw invalid(`input ${quoted(name)} has both data and binary_data_size`);
+    if ((input.data ?? undefined) !== undefined)
+      throw invalid(`input ${quoted(name)} has both data and binary_data_size`);
     if (offset + size > binary.length) {
       throw invalid(
         `input ${quoted(name)}: binary_data_size is ${size} but only ${binary.length - offset} bytes are left in the body`,
@@ -85,7 +87,8 @@ function named(input: unknown, index: number): { readonly name: string; readonly
 }
 
 function readBinarySize(name: string, parameters: unknown): number | undefined {
-  const size = readParameters(`input ${quoted(name)}`, parameters)?.binary_data_size;
+  if ((parameters ?? undefined) === undefined) return undefined;
+  const size = readParameters(`input ${quoted(name)}`, parameters)?.binary_data_size ?? undefined;
   if (size === undefined) return undefined;
   if (typeof size === 'number' && Number.isSafeInteger(size) && size >= 0) return size;
   throw invalid(`input ${quoted(name)}: binary_data_size must be a number of bytes, not ${describe(size)}`);
@@ -128,19 +131,20 @@ const UNSUPPORTED_PARAMETERS = ['classification', 'shared_memory_region', 'seque
  */
 export function refuseUnsupported(where: () => string, parameters: JsonObject): void {
   for (const name of UNSUPPORTED_PARAMETERS) {
-    if (parameters[name] !== undefined) throw invalid(`${where()} asks for parameter ${name}, which is not supported`);
+    if ((parameters[name] ?? undefined) !== undefined)
+      throw invalid(`${where()} asks for parameter ${name}, which is not supported`);
   }
 }
 
 function readParameters(where: string, parameters: unknown): JsonObject | undefined {
-  if (parameters === undefined) return undefined;
+  if ((parameters ?? undefined) === undefined) return undefined;
   if (!isObject(parameters)) throw invalid(`parameters of ${where} must be an object, not ${describe(parameters)}`);
   refuseUnsupported(() => where, parameters);
   return parameters;
 }
 
 function readFlag(where: string, parameters: JsonObject | undefined, name: string): boolean | undefined {
-  const value = parameters?.[name];
+  const value = parameters?.[name] ?? undefined;
   if (value === undefined || typeof value === 'boolean') return value;
   throw invalid(`${where}: ${name} must be true or false, not ${describe(value)}`);
 }

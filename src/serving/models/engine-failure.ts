@@ -33,11 +33,11 @@ export function engineLoadFailure(error: unknown): LoadFailure {
 }
 
 /**
- * Values that no check of ours can see to be wrong: an index beyond a table, inputs that disagree in a dimension the
- * model has only a name for. The binding keeps the engine's text, and drops the status that would say so.
+ * Values that no check of ours can see to be wrong: an index beyond a table, a division of integers by zero, inputs that
+ * disagree in a dimension the model has only a name for. The binding keeps the engine's text, and drops the status that would say so.
  */
 const INPUT_REFUSALS =
-  /out of data bounds|out of bounds|invalid dimensions|broadcast an axis|(?:incompatible|mismatched|inconsistent) dimensions|dimension mismatch|cannot be reshaped/i;
+  /out of data bounds|out of bounds|invalid dimensions|broadcast an axis|(?:incompatible|mismatched|inconsistent) dimensions|dimension mismatch|cannot be reshaped|integer (?:division|modulo) by zero/i;
 
 /** A run's failure in terms of who has to change something: the client (`InvalidArgument`), or else the model. */
 export function engineRunFailure(error: unknown): Error {

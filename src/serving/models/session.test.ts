@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { SessionLike } from '../session.ts';
 import type { Datatype, Tensor, TensorData } from '../tensor.ts';
+import { node, onnxModel } from '../testing/onnx-model.ts';
 import { AdaptiveSession } from './adaptive-session.ts';
 import { modelBytes, modelPath, silent } from './load-fixture.ts';
 import { OnnxSession, type SessionOptions } from './onnx-session.ts';
@@ -111,6 +112,24 @@ describe.each(Object.entries(kinds))('a session %s', (_name, openSession) => {
 
   it('tells a fixed dimension from a free one', async () => {
     expect((await open('tiny/fixed-batch.onnx')).inputs).toEqual([{ name: 'x', datatype: 'FP32', shape: [4, 3] }]);
+  });
+
+  it.each(['Div', 'Mod'])('takes an integer %s by zero for the fault of the client', async (operator) => {
+    const integers = { integers: [-1] };
+    const bytes = onnxModel({
+      nodes: [node(operator, ['a', 'b'], ['y'])],
+      inputs: { a: integers, b: integers },
+      outputs: { y: integers },
+    });
+    const session = await open('', { bytes });
+    const one = (name: string, value: bigint): Tensor => ({
+      name,
+      datatype: 'INT64',
+      shape: [1],
+      data: BigInt64Array.of(value),
+    });
+    await expect(session.run([one('a', 1n), one('b', 0n)], ['y'])).rejects.toMatchObject({ code: 'InvalidArgument' });
+    await expect(session.run([one('a', 4n), one('b', 3n)], ['y'])).resolves.toMatchObject([{ name: 'y' }]);
   });
 
   it('tells that the client has to change inputs which the engine refuses, and goes on', async () => {

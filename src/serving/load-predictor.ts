@@ -22,6 +22,8 @@ export interface PredictorSurroundings {
   readonly metrics: ServingMetrics;
   readonly counts: ServerCounts;
   readonly log: PredictionLog | undefined;
+  /** Memory for the cached answers of one model. */
+  readonly maxCacheBytes: number;
   readonly clock: BatchClock;
   readonly logger: Logger;
 }
@@ -35,7 +37,7 @@ export async function preparePredictor(
   model: ServedModel,
   session: SessionLike,
   startedAtMs: number,
-  { defaults, metrics, counts, log, clock, logger }: PredictorSurroundings,
+  { defaults, metrics, counts, log, maxCacheBytes, clock, logger }: PredictorSurroundings,
 ): Promise<Predictor> {
   const signature = new ModelSignature(session.inputs, session.outputs);
   try {
@@ -66,7 +68,7 @@ export async function preparePredictor(
         maxDelayMs: asked.maxDelayMs,
         maxQueueSize: model.maxQueueSize ?? defaults.maxQueueSize,
       },
-      cache: model.cache === undefined ? undefined : new ResponseCache(model.cache),
+      cache: model.cache === undefined ? undefined : new ResponseCache({ ...model.cache, maxBytes: maxCacheBytes }),
       log,
       metrics: (queueDepth) => metrics.forModel(model.name, model.version ?? '', queueDepth, loadSeconds),
       counts: counts.forModel(model.name, model.version ?? ''),

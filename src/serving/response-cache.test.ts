@@ -36,7 +36,7 @@ test('strings that are only split differently have different keys', () => {
 
 test('an answer is forgotten after its time, or when more recent ones need its place', () => {
   let nowMs = 1;
-  const cache = new ResponseCache({ maxEntries: 2, ttlMs: 100 }, () => nowMs);
+  const cache = new ResponseCache({ maxEntries: 2, ttlMs: 100, maxBytes: 1e6 }, () => nowMs);
   cache.set('a', [x]);
   nowMs = 100;
   expect(cache.get('a')).toEqual([x]);
@@ -48,8 +48,19 @@ test('an answer is forgotten after its time, or when more recent ones need its p
 
 test('a cached answer holds no memory of the batch it came from', () => {
   const batch = new Float32Array(1000);
-  const cache = new ResponseCache({ maxEntries: 1, ttlMs: 100 }, () => 0);
+  const cache = new ResponseCache({ maxEntries: 1, ttlMs: 100, maxBytes: 1e6 }, () => 0);
   cache.set('a', [{ ...x, data: batch.subarray(2, 4) }]);
   const [cached = x] = cache.get('a') ?? [];
   expect((cached.data as Float32Array).buffer.byteLength).toBe(8);
+});
+
+test('an answer counts with what keeps it, so that small ones do not outgrow the memory', () => {
+  const cache = new ResponseCache({ maxEntries: 1_000_000, ttlMs: 100, maxBytes: 100_000 }, () => 0);
+  const small: Tensor = { name: 'y', datatype: 'BOOL', shape: [1], data: Uint8Array.of(1) };
+  for (let index = 0; index < 1000; index++) cache.set(String(index), [small]);
+  const kept = Array.from({ length: 1000 }, (_, index) => index).filter(
+    (index) => cache.get(String(index)) !== undefined,
+  );
+  expect(kept.length).toBeGreaterThan(50);
+  expect(kept.length).toBeLessThan(100);
 });

@@ -3,12 +3,17 @@ import { LRUCache } from 'lru-cache';
 import { writeBinaryData } from './protocol/binary-tensor.ts';
 import type { Tensor } from './tensor.ts';
 
-/** Memory that the cached answers of one model may take, whatever the number of entries. */
-const MAX_CACHE_BYTES = 256 * 1024 * 1024;
+/** What an entry takes on the heap besides its outputs' values, key and places in lists included; measured, rounded up. */
+const ENTRY_BYTES = 512;
+const OUTPUT_BYTES = 512;
+/** Of one string, which is an object of its own however short. */
+const STRING_BYTES = 256;
 
 export interface ResponseCacheOptions {
   readonly maxEntries: number;
   readonly ttlMs: number;
+  /** Memory that the answers may take, whatever their number. */
+  readonly maxBytes: number;
 }
 
 /**
@@ -18,12 +23,13 @@ export interface ResponseCacheOptions {
 export class ResponseCache {
   readonly #entries: LRUCache<string, readonly Tensor[]>;
 
-  constructor(options: ResponseCacheOptions, nowMs: () => number = () => performance.now()) {
+  constructor({ maxEntries, ttlMs, maxBytes }: ResponseCacheOptions, nowMs: () => number = () => performance.now()) {
     this.#entries = new LRUCache<string, readonly Tensor[]>({
-      max: options.maxEntries,
-      ttl: options.ttlMs,
-      maxSize: MAX_CACHE_BYTES,
-      sizeCalculation: (outputs) => 1 + outputs.reduce((sum, output) => sum + dataBytes(output), 0),
+      // Room for all of them is set aside at once.
+      max: Math.max(1, Math.min(maxEntries, Math.floor(maxBytes / (ENTRY_BYTES + OUTPUT_BYTES)))),
+      ttl: ttlMs,
+      maxSize: Math.max(1, Math.floor(maxBytes)),
+      sizeCalculation: (outputs) => outputs.reduce((sum, output) => sum + outputBytes(output), ENTRY_BYTES),
       perf: { now: nowMs },
       ttlResolution: 0,
     });
@@ -53,6 +59,7 @@ export function cacheKey(inputs: readonly Tensor[], outputNames: readonly string
   return hash.digest('base64');
 }
 
-function dataBytes({ data }: Tensor): number {
-  return ArrayBuffer.isView(data) ? data.byteLength : data.reduce((sum, bytes) => sum + bytes.length, 0);
+function outputBytes({ data }: Tensor): number {
+  if (ArrayBuffer.isView(data)) return OUTPUT_BYTES + data.byteLength;
+  return data.reduce((sum, bytes) => sum + STRING_BYTES + bytes.length, OUTPUT_BYTES);
 }

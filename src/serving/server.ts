@@ -12,6 +12,7 @@ import { createMetricsServer } from './http/metrics-http-server.ts';
 import { preparePredictor } from './load-predictor.ts';
 import { ModelSet } from './model-set.ts';
 import type { PredictionLog } from './prediction-log.ts';
+import { MAX_CACHE_BYTES } from './protocol/heap-limits.ts';
 import { PART_BEFORE_CLOSING, Readiness } from './readiness.ts';
 import type { ServerOptions } from './server-options.ts';
 import type { SessionLike } from './session.ts';
@@ -93,10 +94,21 @@ export class InferenceServer {
   /** Loads every model, one after the other, and becomes ready. @throws LoadFailure of the first that fails. */
   async load(): Promise<void> {
     const { logger, metrics, log, openSession } = this.#dependencies;
-    for (const model of this.#options.config.models) {
+    const { models } = this.#options.config;
+    const caches = models.filter(({ cache }) => cache !== undefined).length;
+    const maxCacheBytes = MAX_CACHE_BYTES / Math.max(1, caches);
+    for (const model of models) {
       const startedAtMs = systemClock.nowMs();
       const session = await openSession(model);
-      const surroundings = { defaults: this.#options, metrics, counts: this.#counts, log, clock: systemClock, logger };
+      const surroundings = {
+        defaults: this.#options,
+        metrics,
+        counts: this.#counts,
+        log,
+        maxCacheBytes,
+        clock: systemClock,
+        logger,
+      };
       this.#models.add(await preparePredictor(model, session, startedAtMs, surroundings));
     }
     if (this.#readiness.phase === 'loading') this.#readiness.phase = 'ready';

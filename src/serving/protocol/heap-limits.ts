@@ -20,3 +20,6 @@ export const MAX_STRINGS = Math.min(2 ** 20, Math.floor(heapBytes / 800));
 
 /** Values in gRPC's typed fields: one of a byte becomes eight, outside the heap. */
 export const MAX_CONTENTS_BYTES = 16 * 2 ** 20;
+
+/** Answers that all models' caches keep together, whose small values lie on the heap. */
+export const MAX_CACHE_BYTES = Math.min(256 * 2 ** 20, Math.floor(heapBytes / 4));

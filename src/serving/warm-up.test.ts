@@ -4,7 +4,7 @@ import type { ModelExample } from '../api/serving-config.ts';
 import { OnnxSession } from './models/onnx-session.ts';
 import { ModelSignature } from './protocol/model-signature.ts';
 import type { SessionLike } from './session.ts';
-import { DATATYPES } from './tensor.ts';
+import { DATATYPES, type Datatype } from './tensor.ts';
 import { FakeSession, identitySession } from './testing/fake-session.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -61,11 +61,29 @@ test('examples that give what they expect, within their tolerance, pass', async 
   await expect(warm(new FakeSession(), expected(2.05, 0.1))).resolves.toBeDefined();
 });
 
+test.each<[Datatype, number, number]>([
+  ['FP32', 250_000.14, 250_000.12],
+  ['FP16', 0.9995, 0.999],
+  ['BF16', 3, 3.016],
+  ['FP64', 1e9, 1e9 + 100],
+])('an example of %s that is a last bit off passes: %d for %d', async (datatype, value, expected) => {
+  const example = {
+    inputs: [{ name: 'x', shape: [1, 1], data: [value] }],
+    expect: [{ name: 'y', data: [expected] }],
+  };
+  await expect(warm(identitySession(datatype), [example])).resolves.toBeDefined();
+  await expect(warm(identitySession(datatype), [{ ...example, tolerance: 0 }])).rejects.toMatchObject({
+    reason: 'ExampleMismatch',
+  });
+  const wrong = { ...example, expect: [{ name: 'y', data: [expected * 1.1] }] };
+  await expect(warm(identitySession(datatype), [wrong])).rejects.toMatchObject({ reason: 'ExampleMismatch' });
+});
+
 test.each<[string, ModelExample, RegExp]>([
   [
     'another value',
     { inputs: [x], expect: [{ name: 'y', data: [1, 2.5] }] },
-    /example 0: output y\[1\] is 2, but 2.5 was expected \(tolerance 0.0001\)/,
+    /example 0: output y\[1\] is 2, but 2.5 was expected \(tolerance 0.000125\)/,
   ],
   [
     'an unknown output',

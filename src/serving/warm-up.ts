@@ -8,7 +8,7 @@ import { readJsonData, writeJsonValues } from './protocol/json-tensor.ts';
 import type { ModelSignature } from './protocol/model-signature.ts';
 import { sampleInputs } from './sample-inputs.ts';
 import type { SessionLike } from './session.ts';
-import type { Tensor } from './tensor.ts';
+import type { Datatype, Tensor } from './tensor.ts';
 
 /** Runs until the code is warm, but never longer than this beyond the first. */
 const WARM_UP_MS = 150;
@@ -16,7 +16,20 @@ const WARM_UP_RUNS = 50;
 /** Sizes tried for free dimensions of a model without examples: small ones first, then usual image and text sizes. */
 const FREE_SIZES = [1, 8, 32, 224];
 
-const DEFAULT_TOLERANCE = 1e-4;
+/** How far an answer may lie from what an example expects: `absolute + relative * |expected|`. */
+interface Tolerance {
+  readonly absolute: number;
+  readonly relative: number;
+}
+
+/** Unless an example says otherwise: some times what another order of additions changes in a value of the type. */
+const TOLERANCES: Readonly<Partial<Record<Datatype, Tolerance>>> = {
+  FP64: { absolute: 1e-4, relative: 1e-5 },
+  FP32: { absolute: 1e-4, relative: 1e-5 },
+  FP16: { absolute: 1e-3, relative: 4e-3 },
+  BF16: { absolute: 1e-2, relative: 3e-2 },
+};
+const EXACT: Tolerance = { absolute: 0, relative: 0 };
 
 /**
  * Proves that a model answers before it counts as ready: its examples go through the code that requests go through,
@@ -72,7 +85,7 @@ async function checkExample(
     for (const { name, data } of example.expect ?? []) {
       const actual = outputs[signature.outputIndex(name)];
       if (actual === undefined) throw new Error(`the model did not give output ${name}`);
-      expectClose(where, actual, data, example.tolerance ?? DEFAULT_TOLERANCE);
+      expectClose(where, actual, data, toleranceOf(example, actual));
     }
     return tensors;
   } catch (error) {
@@ -83,13 +96,19 @@ async function checkExample(
   }
 }
 
-function expectClose(where: string, actual: Tensor, data: readonly unknown[], tolerance: number): void {
+function toleranceOf({ tolerance }: ModelExample, { datatype }: Tensor): Tolerance {
+  return tolerance === undefined ? (TOLERANCES[datatype] ?? EXACT) : { absolute: tolerance, relative: 0 };
+}
+
+function expectClose(where: string, actual: Tensor, data: readonly unknown[], { absolute, relative }: Tolerance): void {
   const expected = { ...actual, data: readJsonData(actual.name, actual.datatype, actual.shape, data) };
-  const index = differsAt(expected, actual, tolerance, 0);
+  const index = differsAt(expected, actual, absolute, relative);
   if (index === undefined) return;
+  const wanted = valueAt(expected, index);
+  const allowed = absolute + relative * (typeof wanted === 'number' && Number.isFinite(wanted) ? Math.abs(wanted) : 0);
   throw new LoadFailure(
     'ExampleMismatch',
-    `${where}: output ${actual.name}[${index}] is ${valueAt(actual, index)}, but ${valueAt(expected, index)} was expected (tolerance ${tolerance})`,
+    `${where}: output ${actual.name}[${index}] is ${valueAt(actual, index)}, but ${wanted} was expected (tolerance ${Number(allowed.toPrecision(3))})`,
   );
 }
 

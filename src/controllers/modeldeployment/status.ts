@@ -206,12 +206,12 @@ function routeOf({ routing }: Scope): Pick<Report['fields'], 'route'> {
   return { route: { generation: route.generation, acknowledged, ...(message && { message }) } };
 }
 
-function memoryOf(progress: Progress | undefined): Pick<Report['fields'], 'failedRevision' | 'lastHandledAction'> {
-  const { failure, lastAction, target = '' } = progress ?? {};
 function isTakenBack(progress: Progress | undefined): boolean {
   return progress?.stage === 'Returning' || progress?.stage === 'Returned';
 }
 
+function memoryOf(progress: Progress | undefined): Pick<Report['fields'], 'failedRevision' | 'lastHandledAction'> {
+  const { failure, lastAction, target = '' } = progress ?? {};
   return {
     ...(failure &&
       isTakenBack(progress) && {

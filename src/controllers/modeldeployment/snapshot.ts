@@ -17,10 +17,10 @@ export function snapshotOf(scope: Scope, target: Target): RolloutSnapshot {
   return {
     nowMs,
     rollout: compileRollout(rollout),
-    scale: scaleOf(object.spec, scope.podsForLoad),
-    target: target.name,
     // A field that a later version adds is to be left out while it has its default: an upgrade tries nothing again.
     rolloutHash: shortHash(rollout),
+    scale: scaleOf(object.spec, scope.podsForLoad),
+    target: target.name,
     isTargetKnown: target.model !== undefined,
     revisions: revisions.map((revision) => {
       const startedAtMs = progress?.target === revision.name ? progress.startedAtMs : 0;

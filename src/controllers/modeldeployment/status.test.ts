@@ -298,6 +298,17 @@ describe('a rollout by steps', () => {
     });
   });
 
+  test.each(['Canary', 'Rolling'])('that was taken back says what retry has to name, also with %s', (strategy) => {
+    const failure = { reason: 'Aborted', message: 'aborted on request', atMs: 60_000 };
+    const revisions = [
+      revisionOf('churn-new', { replicas: 0, ready: 0, current: 0 }),
+      revisionOf('churn-old', { replicas: 4, ready: 4 }),
+    ];
+    const progress = progressOf({ stage: 'Returned', failure });
+    const scope = scopeOf({ revisions, progress }, { rollout: { strategy } });
+    expect(report(scope).fields.rollout?.action).toBe('@churn-new#0');
+  });
+
   test.each([
     ['not available', 'none is ready', { ...routerThat(7), isReady: false }, 'False NoReadyRouter'],
     ['not available', 'none has a route of it', routerThat(undefined), 'False NoReadyRouter'],
@@ -311,17 +322,6 @@ describe('a rollout by steps', () => {
     expect(shown(scope)).toMatchObject({ Available });
   });
 });
-
-  test.each(['Canary', 'Rolling'])('that was taken back says what retry has to name, also with %s', (strategy) => {
-    const failure = { reason: 'Aborted', message: 'aborted on request', atMs: 60_000 };
-    const revisions = [
-      revisionOf('churn-new', { replicas: 0, ready: 0, current: 0 }),
-      revisionOf('churn-old', { replicas: 4, ready: 4 }),
-    ];
-    const progress = progressOf({ stage: 'Returned', failure });
-    const scope = scopeOf({ revisions, progress }, { rollout: { strategy } });
-    expect(report(scope).fields.rollout?.action).toBe('@churn-new#0');
-  });
 
 describe('a model that is published', () => {
   const revisions = [revisionOf('churn-new')];

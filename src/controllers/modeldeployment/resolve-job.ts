@@ -43,7 +43,7 @@ function resolvePodSpec({ owner, spec, uri, image }: Question) {
     ],
     ...fetchingContainer(spec, uri),
     ...(spec.pod?.env && { env: spec.pod.env }),
-    resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { memory: '512Mi' } },
+    resources: { requests: { cpu: '100m', memory: '128Mi' }, limits: { cpu: '1', memory: '512Mi' } },
   };
   return {
     ...podFrame(owner, spec, { modelUri: uri, runAsOwnUser: true, onAccelerator: false }),

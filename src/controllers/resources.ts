@@ -13,7 +13,14 @@ export interface Deployment extends KubeObject {
   readonly spec?: {
     readonly replicas?: number;
     readonly template?: {
-      readonly spec?: { readonly containers?: readonly { readonly name: string; readonly image?: string }[] };
+      readonly spec?: {
+        readonly serviceAccountName?: string;
+        readonly containers?: readonly {
+          readonly name: string;
+          readonly image?: string;
+          readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
+        }[];
+      };
     };
   };
   readonly status?: {

@@ -26,6 +26,11 @@ export const Progress = Type.Object(
      */
     stage: Type.Enum(['Stepping', 'Keeping', 'Done', 'Returning', 'Returned']),
     startedAtMs: ms,
+    /**
+     * When the newest of the target's pods was made that were there already, by the API server's clock, which may be
+     * another than the operator's. What befalls them says nothing of this trial.
+     */
+    earlierPodsMs: Type.Optional(ms),
     /** Index of the step under way. */
     step: Type.Integer({ minimum: 0, maximum: 32 }),
     /** The steps that `step` counts in: with others, its place is looked for anew. */

@@ -102,7 +102,12 @@ export const watchDeployments: Watch<Deployment> = {
   resource: DEPLOYMENTS,
   selector: OURS,
   transform: ({ apiVersion, kind, metadata, spec, status }) => {
-    const containers = spec?.template?.spec?.containers?.map(({ name, image }) => ({ name, ...(image && { image }) }));
+    const { serviceAccountName } = spec?.template?.spec ?? {};
+    const containers = spec?.template?.spec?.containers?.map(({ name, image, ports }) => ({
+      name,
+      ...(image && { image }),
+      ...(ports && { ports }),
+    }));
     const { observedGeneration, replicas, readyReplicas, conditions } = status ?? {};
     const failure = conditions?.filter(({ type }) => type === 'ReplicaFailure');
     return {
@@ -111,7 +116,9 @@ export const watchDeployments: Watch<Deployment> = {
       metadata,
       spec: {
         ...(spec?.replicas !== undefined && { replicas: spec.replicas }),
-        ...(containers && { template: { spec: { containers } } }),
+        ...(containers && {
+          template: { spec: { ...(serviceAccountName !== undefined && { serviceAccountName }), containers } },
+        }),
       },
       status: {
         ...(observedGeneration !== undefined && { observedGeneration }),

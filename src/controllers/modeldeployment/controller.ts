@@ -34,6 +34,7 @@ import { LoadBook } from './load/book.ts';
 import { accept } from './phases/accept.ts';
 import { choose } from './phases/choose.ts';
 import { grow } from './phases/grow.ts';
+import { hold, mustHold } from './phases/hold.ts';
 import { judge } from './phases/judge.ts';
 import { observe } from './phases/observe.ts';
 import type { Phase, PhaseContext } from './phases/phase.ts';
@@ -65,6 +66,9 @@ export interface ModelDeploymentControllerOptions {
 
 /** Pods are added before routes lead to them, and taken away after routes lead away from them. */
 const PHASES: readonly Phase[] = [observe, accept, resolve, choose, grow, route, shrink, judge, weigh, retire];
+
+/** What is still done about what runs where the spec cannot be acted on. */
+const STANDING: readonly Phase[] = [hold, choose, grow, route, shrink, judge, weigh];
 
 /** What outlasts one reconcile, in memory alone: nothing of it is missed after a restart. */
 type Memory = Pick<PhaseContext, 'images' | 'ports' | 'analyses' | 'planner' | 'loads' | 'podEvents'>;
@@ -137,7 +141,8 @@ async function reconcile(object: ModelDeployment, context: PhaseContext, reporte
   }
   const { name, namespace } = object.metadata;
   const scope = newScope(object, { name, namespace, reference: controllerReference(object) }, context.now());
-  const failure = await runPhases(scope, context);
+  const unplanned = await runPhases(PHASES, scope, context);
+  const failure = mustHold(scope) ? ((await runPhases(STANDING, scope, context)) ?? unplanned) : unplanned;
   const isCutShort = failure !== undefined && scope.problem === undefined;
   // Others must not wait for room that nobody claims any more.
   if (!scope.claimsRoom && !isCutShort) context.planner.forget(context.key);
@@ -148,9 +153,9 @@ async function reconcile(object: ModelDeployment, context: PhaseContext, reporte
 }
 
 /** @returns what has to be thrown, after status is written if there is a problem to tell */
-async function runPhases(scope: Scope, context: PhaseContext): Promise<unknown> {
+async function runPhases(phases: readonly Phase[], scope: Scope, context: PhaseContext): Promise<unknown> {
   try {
-    for (const phase of PHASES) if ((await phase(scope, context)) === 'stop') break;
+    for (const phase of phases) if ((await phase(scope, context)) === 'stop') break;
     return undefined;
   } catch (error) {
     const meaning = meaningOf(error);

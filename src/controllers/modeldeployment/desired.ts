@@ -53,9 +53,7 @@ export function desiredDeployment(input: DeploymentInput): DesiredObject {
   };
 }
 
-/** Undefined where the user names one of their own. */
-export function desiredServiceAccount(owner: Owner, spec: ModelDeploymentSpec): DesiredObject | undefined {
-  if (spec.pod?.serviceAccountName !== undefined) return undefined;
+export function desiredServiceAccount(owner: Owner): DesiredObject {
   return { metadata: childMetadata(owner, owner.name), automountServiceAccountToken: false };
 }
 

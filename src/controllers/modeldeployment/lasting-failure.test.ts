@@ -27,8 +27,8 @@ const end = (
 });
 const running = { running: { startedAt: ago(9) } };
 const waiting = (reason: string) => ({ waiting: { reason, message: 'because' } });
-const failureOf = (pods: readonly Pod[], deployment?: Deployment, startedAtMs = 0) =>
-  lastingFailure(deployment, pods, { startedAtMs, nowMs });
+const failureOf = (pods: readonly Pod[], deployment?: Deployment, earlierPodsMs?: number) =>
+  lastingFailure(deployment, pods, { earlierPodsMs, nowMs });
 
 describe('a revision is not given up', () => {
   test.each<[string, Pod]>([
@@ -76,7 +76,8 @@ describe('a revision is not given up', () => {
 
   test('for pods of an earlier trial', () => {
     const failing = pod(90, { state: waiting('ErrImagePull') });
-    expect(failureOf([failing], undefined, nowMs - 60_000)).toBeUndefined();
+    expect(failureOf([failing], undefined, nowMs - 90_000)).toBeUndefined();
+    expect(failureOf([failing], undefined, nowMs - 91_000)).toMatchObject({ reason: 'ImagePullFailed' });
   });
 });
 

@@ -8,9 +8,10 @@ const LASTING_RESTARTS = 2;
 /** How long the same counts for a container that does not run, or a pod that is not even made. */
 const LASTING_MS = 60_000;
 
-/** Since when a revision is tried, and now; milliseconds since the Unix epoch. */
+/** One time that a revision is tried; milliseconds since the Unix epoch. */
 export interface Trial {
-  readonly startedAtMs: number;
+  /** See `Progress`. */
+  readonly earlierPodsMs: number | undefined;
   readonly nowMs: number;
 }
 
@@ -21,11 +22,9 @@ export interface Trial {
 export function lastingFailure(
   deployment: Deployment | undefined,
   pods: readonly Pod[],
-  { startedAtMs, nowMs }: Trial,
+  { earlierPodsMs = Number.NEGATIVE_INFINITY, nowMs }: Trial,
 ): Failure | undefined {
-  // Pods tell the second in which they were made.
-  const sinceMs = Math.floor(startedAtMs / 1000) * 1000;
-  const isOld = (time: string | undefined) => Date.parse(time ?? '') < sinceMs;
+  const isOld = (time: string | undefined) => Date.parse(time ?? '') <= earlierPodsMs;
   const staying = pods.filter(
     ({ metadata }) => metadata.deletionTimestamp === undefined && !isOld(metadata.creationTimestamp),
   );

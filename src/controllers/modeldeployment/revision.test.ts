@@ -98,6 +98,20 @@ describe('a revision is read from its Deployment', () => {
     expect(readRevision(deployment({ 'fairlead.dev/model-uri': 's3://x/y' }), undefined, 0).model).toBeUndefined();
   });
 
+  test('with the ports and the account that its pods were made with', () => {
+    const ports = [
+      { name: 'http', containerPort: 8000 },
+      { name: 'grpc', containerPort: 8001 },
+      { name: 'metrics', containerPort: 8002 },
+    ];
+    const made = (count: number) => {
+      const pod = { serviceAccountName: 'own', containers: [{ name: 'server', ports: ports.slice(0, count) }] };
+      return readRevision({ ...deployment({}), spec: { template: { spec: pod } } }, undefined, 0);
+    };
+    expect(made(3)).toMatchObject({ ports: { http: 8000, grpc: 8001 }, serviceAccount: 'own' });
+    expect(made(1).ports).toEqual({ http: 8000 });
+  });
+
   test('the newest comes first', () => {
     const times = ['2026-01-02T00:00:00Z', '2026-01-03T00:00:00Z', '2026-01-01T00:00:00Z'];
     const revisions = times.map((time, index) => readRevision(deployment({}, time, `churn-${index}`), undefined, 0));

@@ -3,11 +3,11 @@
  * change of anything else (replicas, autoscaling, rollout) makes no new one, and nor does an upgrade of Fairlead.
  */
 import { createHash } from 'node:crypto';
-import { ANNOTATIONS, API_GROUP, LABELS, SERVER_CONTAINER } from '../../api/names.ts';
+import { ANNOTATIONS, API_GROUP, LABELS, PORTS, SERVER_CONTAINER } from '../../api/names.ts';
 import type { ModelDeploymentSpec } from '../../api/v1alpha1/model-deployment.ts';
 import type { ModelSource } from '../../api/v1alpha1/model-source.ts';
 import type { Deployment, HorizontalPodAutoscaler } from '../resources.ts';
-import type { ResolvedModel } from './types.ts';
+import type { ResolvedModel, ServerPorts } from './types.ts';
 
 /** On a revision's Deployment, beside those of `ANNOTATIONS`. */
 export const REVISION_ANNOTATIONS = {
@@ -83,6 +83,10 @@ export interface Revision {
   readonly source: string | undefined;
   readonly runtimeImage: string | undefined;
   readonly templateHash: string | undefined;
+  /** Of its pods, which were made of another spec than the present one where a rollout changes the runtime. */
+  readonly ports: ServerPorts;
+  /** That its pods run under. */
+  readonly serviceAccount: string | undefined;
   /** As written on its Deployment: see `REVISION_ANNOTATIONS`. */
   readonly progress: string | undefined;
   readonly analysis: string | undefined;
@@ -105,22 +109,33 @@ export function readRevision(
   const uri = annotations[ANNOTATIONS.modelUri];
   const sha256 = annotations[ANNOTATIONS.modelSha256];
   const version = annotations[ANNOTATIONS.modelVersion];
-  const containers = deployment.spec?.template?.spec?.containers ?? [];
-  const live = containers.find(({ name }) => name === SERVER_CONTAINER)?.image;
+  const pod = deployment.spec?.template?.spec;
+  const server = pod?.containers?.find(({ name }) => name === SERVER_CONTAINER);
   return {
     name: deployment.metadata.labels?.[LABELS.revision] ?? deployment.metadata.name,
     deployment,
     autoscaler,
     model: uri === undefined || sha256 === undefined ? undefined : { uri, sha256, ...(version && { version }) },
     source: annotations[ANNOTATIONS.modelSource],
-    runtimeImage: annotations[REVISION_ANNOTATIONS.runtimeImage] ?? live,
+    runtimeImage: annotations[REVISION_ANNOTATIONS.runtimeImage] ?? server?.image,
     templateHash: annotations[REVISION_ANNOTATIONS.templateHash],
+    ports: portsOf(server?.ports ?? []),
+    serviceAccount: pod?.serviceAccountName,
     progress: annotations[REVISION_ANNOTATIONS.progress],
     analysis: annotations[REVISION_ANNOTATIONS.analysis],
     replicas: deployment.spec?.replicas ?? 1,
     ready,
     current: deployment.status?.replicas ?? 0,
   };
+}
+
+/** By the names that every template gives them. One without is not of Fairlead's making: then they are as usual. */
+function portsOf(ports: readonly { readonly name?: string; readonly containerPort: number }[]): ServerPorts {
+  const named = (wanted: string) => ports.find(({ name }) => name === wanted)?.containerPort;
+  const http = named(PORTS.http.name);
+  const grpc = named(PORTS.grpc.name);
+  if (http === undefined) return { http: PORTS.http.container, grpc: PORTS.grpc.container };
+  return { http, ...(grpc !== undefined && { grpc }) };
 }
 
 /** Newest first; by name where two were made in the same second. */

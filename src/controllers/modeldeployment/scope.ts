@@ -61,8 +61,8 @@ export interface Routing {
 }
 
 export interface Scope {
-  /** Given: the object as it was read. */
-  readonly object: ModelDeployment;
+  /** Given: the object as it was read; hold: without the metrics that nothing can be judged by. */
+  object: ModelDeployment;
   /** Given. */
   readonly owner: Owner;
   /** Given: milliseconds since the Unix epoch. */
@@ -75,11 +75,13 @@ export interface Scope {
   attempts: ReadonlyMap<string, readonly Attempt[]>;
   /** observe: what the rollouts so far have left behind. */
   progress: Progress | undefined;
-  /** observe; route: as it is after what it wrote. */
+  /** observe; hold: by whoever splits now; route: as it is after what it wrote. */
   routing: Routing;
   /** observe; route: how it is reached from outside. */
   exposure: Exposure;
-  /** accept, resolve, choose, and the controller for what the API server refuses: why the spec cannot be acted on. */
+  /** hold: the spec cannot be acted on, and what runs goes on without it. */
+  isHeld: boolean;
+  /** accept, resolve, choose, route, and the controller for what the API server refuses: why the spec cannot be acted on. */
   refusal: Refusal | undefined;
   /** resolve. */
   model: ModelState;
@@ -99,6 +101,8 @@ export interface Scope {
   judged: JudgedStep | undefined;
   /** choose. */
   decision: RolloutDecision | undefined;
+  /** grow: what was decided is on its way, and must not be decided again from what was observed before. */
+  isUnderWay: boolean;
   /** accept and choose: why the target's pods are not all ready, the worst first. */
   diagnoses: readonly Diagnosis[];
   /** choose: that the target's autoscaler does not scale it, where that has lasted. */
@@ -129,6 +133,7 @@ export function newScope(object: ModelDeployment, owner: Owner, nowMs: number): 
       routers: [],
     },
     exposure: NOT_EXPOSED,
+    isHeld: false,
     refusal: undefined,
     model: { kind: 'unknown' },
     neededJobs: [],
@@ -139,6 +144,7 @@ export function newScope(object: ModelDeployment, owner: Owner, nowMs: number): 
     claimsRoom: false,
     judged: undefined,
     decision: undefined,
+    isUnderWay: false,
     diagnoses: [],
     autoscalerFailure: undefined,
     hasNewRoute: false,

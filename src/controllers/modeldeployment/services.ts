@@ -5,21 +5,29 @@ import type { ModelDeploymentSpec } from '../../api/v1alpha1/model-deployment.ts
 import type { DesiredObject } from '../../runtime/apply.ts';
 import { ROUTER_SELECTOR } from '../router/selector.ts';
 import { COMPONENT_LABEL, childMetadata, type Owner, serverSelector } from './children.ts';
+import type { Revision } from './revision.ts';
+import type { ServerPorts } from './types.ts';
 
 /** What the Service leads to: server pods directly, of all revisions or of one, or the namespace's routers. */
 export type ServiceLead =
   | { readonly to: 'servers'; readonly revision?: string | undefined }
   | { readonly to: 'routers'; readonly ports: Route['ports'] };
 
-/** Ports of the server pods; no grpc where the container speaks none. */
-export function serverPorts(spec: ModelDeploymentSpec): { readonly http: number; readonly grpc?: number } {
+/** Ports of the pods that a spec makes; those of older revisions are their own. */
+export function serverPorts(spec: ModelDeploymentSpec): ServerPorts {
   const declared = spec.runtime?.container?.ports;
   if (declared === undefined) return { http: PORTS.http.container, grpc: PORTS.grpc.container };
   return { http: declared.http, ...(declared.grpc !== undefined && { grpc: declared.grpc }) };
 }
 
-export function hasGrpc(spec: ModelDeploymentSpec): boolean {
-  return serverPorts(spec).grpc !== undefined;
+/** Whether anybody who may answer speaks gRPC: a rollout that changes that must not take it from those who serve. */
+export function speaksGrpc(
+  spec: ModelDeploymentSpec,
+  revisions: readonly Pick<Revision, 'ports' | 'replicas' | 'ready'>[],
+): boolean {
+  const serving = revisions.filter(({ replicas, ready }) => replicas > 0 || ready > 0);
+  const all = serving.length === 0 ? [serverPorts(spec)] : serving.map(({ ports }) => ports);
+  return all.some(({ grpc }) => grpc !== undefined);
 }
 
 const servicePort = (name: string, port: number, targetPort: number | string, appProtocol: string) => ({
@@ -32,10 +40,15 @@ const servicePort = (name: string, port: number, targetPort: number | string, ap
 const HTTP = 'http';
 const H2C = 'kubernetes.io/h2c';
 
-/** One address for all revisions: a rollout moves traffic, not clients. */
-export function desiredService(owner: Owner, spec: ModelDeploymentSpec, lead: ServiceLead): DesiredObject {
+/**
+ * One address for all revisions: a rollout moves traffic, not clients. The ports of pods go by their names, which stand
+ * for another number in each revision whose runtime is another.
+ * @param hasGrpc see `speaksGrpc`; where it leads to routers, it has what they listen to
+ */
+export function desiredService(owner: Owner, lead: ServiceLead, hasGrpc: boolean): DesiredObject {
   const { http, grpc } = PORTS;
-  const targets = lead.to === 'routers' ? lead.ports : { http: http.name, grpc: grpc.name };
+  const direct = { http: http.name, ...(hasGrpc && { grpc: grpc.name }) };
+  const targets = lead.to === 'routers' ? lead.ports : direct;
   return {
     metadata: childMetadata(owner, owner.name),
     spec: {
@@ -43,9 +56,7 @@ export function desiredService(owner: Owner, spec: ModelDeploymentSpec, lead: Se
       selector: lead.to === 'routers' ? ROUTER_SELECTOR : directSelector(owner, lead.revision),
       ports: [
         servicePort(http.name, http.service, targets.http, HTTP),
-        ...(hasGrpc(spec) && targets.grpc !== undefined
-          ? [servicePort(grpc.name, grpc.service, targets.grpc, H2C)]
-          : []),
+        ...(targets.grpc === undefined ? [] : [servicePort(grpc.name, grpc.service, targets.grpc, H2C)]),
       ],
     },
   };
@@ -56,8 +67,7 @@ function directSelector(owner: Owner, revision: string | undefined): Readonly<Re
 }
 
 /** Headless: whoever splits traffic finds the ready pods of one revision by it. */
-export function desiredRevisionService(owner: Owner, spec: ModelDeploymentSpec, revision: string): DesiredObject {
-  const { http, grpc } = serverPorts(spec);
+export function desiredRevisionService(owner: Owner, revision: string, { http, grpc }: ServerPorts): DesiredObject {
   return {
     metadata: childMetadata(owner, revision, { [LABELS.revision]: revision }),
     spec: {

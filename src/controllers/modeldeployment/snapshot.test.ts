@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
+import type { Progress } from '../../rollout/progress.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import type { Pod } from '../resources.ts';
 import { OWNER, revisionOf, specOf } from '../testing/spec.ts';
 import type { Revision } from './revision.ts';
 import { newScope } from './scope.ts';
-import { leftPods, snapshotOf } from './snapshot.ts';
+import { leftPods, rememberingPods, snapshotOf } from './snapshot.ts';
 
 const model = { uri: 's3://models/churn/', sha256: 'a'.repeat(64) };
 const pod = (phase = 'Running', metadata: Partial<Pod['metadata']> = {}): Pod => ({
@@ -60,6 +61,31 @@ describe('ready pods of a revision', () => {
   });
 });
 
+describe('a rollout from a revision whose Deployment is gone', () => {
+  const progress = (stage: Progress['stage']): Progress => ({
+    sequence: 1,
+    target: 'churn-b',
+    from: 'churn-a',
+    stage,
+    startedAtMs: 0,
+    step: 0,
+    steps: 's w100',
+  });
+  const remembered = (stage: Progress['stage'], ...names: string[]) => {
+    const object = { metadata: { name: 'churn', namespace: 'shop' }, spec: specOf({ model }) } as ModelDeployment;
+    const revisions = names.map((name) => revisionOf(name));
+    const scope = { ...newScope(object, OWNER, 0), revisions, progress: progress(stage) };
+    return snapshotOf(scope, { name: 'churn-b', existing: revisions[0], model }).progress;
+  };
+  test.each(['Stepping', 'Keeping', 'Done'] as const)('protects nobody and is not gone back to: %s', (stage) => {
+    expect(remembered(stage, 'churn-b')).toEqual({ ...progress(stage), from: undefined });
+    expect(remembered(stage, 'churn-b', 'churn-a')).toEqual(progress(stage));
+  });
+  test.each(['Returning', 'Returned'] as const)('still goes back to it, which status says cannot be: %s', (stage) => {
+    expect(remembered(stage, 'churn-b')).toEqual(progress(stage));
+  });
+});
+
 describe('the hash of spec.rollout, by which a revision that was taken back is tried again,', () => {
   const analysis = { metrics: [], minRequests: 500 };
   const hashOf = (rollout: object, more: object = {}) => {
@@ -90,5 +116,65 @@ describe('the minimum of pods', () => {
     const scope = { ...newScope(object, OWNER, 0), podsForLoad };
     const { scale } = snapshotOf(scope, { name: 'churn-1', existing: undefined, model });
     expect(scale).toEqual({ kind: 'Autoscaled', min, max: 10 });
+  });
+});
+
+describe('pods of an earlier trial', () => {
+  const progress: Progress = {
+    sequence: 1,
+    target: 'churn-b',
+    from: 'churn-a',
+    stage: 'Stepping',
+    startedAtMs: Date.parse('2026-01-01T00:10:02Z'),
+    step: 0,
+    steps: 's w100',
+  };
+  const made = (time: string) => pod('Running', { creationTimestamp: time });
+  const pods = [made('2026-01-01T00:09:58Z'), made('2026-01-01T00:09:59Z')];
+  const newestMs = Date.parse('2026-01-01T00:09:59Z');
+
+  test('are those that are there when another begins, by the clock that they were made by', () => {
+    expect(rememberingPods(progress, undefined, pods).earlierPodsMs).toBe(newestMs);
+    expect(rememberingPods(progress, { ...progress, startedAtMs: 0 }, pods).earlierPodsMs).toBe(newestMs);
+    expect(rememberingPods(progress, { ...progress, target: 'churn-c' }, pods).earlierPodsMs).toBe(newestMs);
+  });
+
+  test('are none where there were none, as before the first', () => {
+    expect(rememberingPods({ ...progress, earlierPodsMs: 1 }, undefined, [])).toEqual(progress);
+  });
+
+  test('are the same for as long as the trial goes on', () => {
+    const underWay = { ...progress, earlierPodsMs: newestMs, step: 1 };
+    expect(rememberingPods(underWay, { ...underWay, step: 0 }, [made('2026-01-01T00:11:00Z')])).toEqual(underWay);
+  });
+
+  test('do not count against it, and its own do, though the operator’s clock is ahead of theirs', () => {
+    const crashing = (time: string): Pod => ({
+      ...made(time),
+      status: {
+        phase: 'Running',
+        containerStatuses: [
+          {
+            name: 'server',
+            ready: false,
+            restartCount: 5,
+            state: { waiting: { reason: 'CrashLoopBackOff', message: 'back-off' } },
+            lastState: { terminated: { exitCode: 1, reason: 'Error', startedAt: time, finishedAt: time } },
+          },
+        ],
+      },
+    });
+    const failureOf = (time: string, remembered: Progress) => {
+      const object = { metadata: { name: 'churn', namespace: 'shop' }, spec: specOf({ model }) } as ModelDeployment;
+      const revisions = [revisionOf('churn-b', { ready: 0 }), revisionOf('churn-a')];
+      const scope = { ...newScope(object, OWNER, progress.startedAtMs + 300_000), revisions, progress: remembered };
+      const target = { name: 'churn-b', existing: revisions[0], model };
+      return snapshotOf({ ...scope, pods: new Map([['churn-b', [crashing(time)]]]) }, target).revisions[0]
+        ?.lastingFailure;
+    };
+    const own = '2026-01-01T00:10:00Z';
+    expect(failureOf(own, progress)).toMatchObject({ reason: 'CrashLoop' });
+    expect(failureOf(own, { ...progress, earlierPodsMs: newestMs })).toMatchObject({ reason: 'CrashLoop' });
+    expect(failureOf('2026-01-01T00:09:59Z', { ...progress, earlierPodsMs: newestMs })).toBeUndefined();
   });
 });

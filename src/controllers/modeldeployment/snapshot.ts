@@ -2,16 +2,18 @@
 import { ANNOTATIONS } from '../../api/names.ts';
 import type { PendingPods } from '../../capacity/types.ts';
 import { compileRollout } from '../../rollout/compile.ts';
+import type { Progress } from '../../rollout/progress.ts';
 import type { RevisionState, RolloutSnapshot, RouteState, Scale } from '../../rollout/types.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import type { Pod } from '../resources.ts';
-import { isReady } from './diagnose.ts';
+import { type Diagnosis, isReady } from './diagnose.ts';
 import { lastingFailure, type Trial } from './lasting-failure.ts';
 import { type Revision, shortHash } from './revision.ts';
 import type { Routing, Scope, Target } from './scope.ts';
 
 export function snapshotOf(scope: Scope, target: Target): RolloutSnapshot {
-  const { object, nowMs, revisions, progress, judged, routing } = scope;
+  const { object, nowMs, revisions, judged, routing } = scope;
+  const progress = scope.progress && withoutLost(scope.progress, revisions);
   const { rollout } = object.spec;
   const { [ANNOTATIONS.action]: text, [ANNOTATIONS.actionBy]: by } = object.metadata.annotations ?? {};
   return {
@@ -23,8 +25,8 @@ export function snapshotOf(scope: Scope, target: Target): RolloutSnapshot {
     target: target.name,
     isTargetKnown: target.model !== undefined,
     revisions: revisions.map((revision) => {
-      const startedAtMs = progress?.target === revision.name ? progress.startedAtMs : 0;
-      return stateOf(revision, scope.pods.get(revision.name) ?? [], { startedAtMs, nowMs }, routing);
+      const earlierPodsMs = progress?.target === revision.name ? progress.earlierPodsMs : undefined;
+      return stateOf(revision, scope.pods.get(revision.name) ?? [], { earlierPodsMs, nowMs }, routing);
     }),
     leftPods: leftPods(scope, target),
     route: routeStateOf(routing),
@@ -32,6 +34,43 @@ export function snapshotOf(scope: Scope, target: Target): RolloutSnapshot {
     verdict: judged?.verdict,
     action: text === undefined ? undefined : { text, by },
   };
+}
+
+/** A revision whose Deployment is gone protects nobody while another takes over, and is nothing to go back to. */
+function withoutLost(progress: Progress, revisions: readonly Revision[]): Progress {
+  const { from, ...rest } = progress;
+  const isLost = from !== undefined && revisions.every(({ name }) => name !== from);
+  return isLost && !goesBack(progress) ? rest : progress;
+}
+
+function goesBack({ stage }: Progress): boolean {
+  return stage === 'Returning' || stage === 'Returned';
+}
+
+/** That a rollout went, or goes, back to a revision whose Deployment is gone: its pods were made of a spec that is unknown. */
+export function lostRevision(progress: Progress, revisions: readonly Revision[]): Diagnosis | undefined {
+  const { target, from } = progress;
+  const isThere = from === undefined || revisions.some(({ name }) => name === from);
+  if (isThere || !goesBack(progress)) return undefined;
+  return {
+    kind: 'failed',
+    reason: 'RevisionLost',
+    message:
+      `revision ${from}, to which ${target} was taken back, cannot be made again, since its Deployment is gone and came ` +
+      `of another spec: apply that spec again, or let ${target} take over by retry`,
+  };
+}
+
+/**
+ * What is to be remembered of the target's pods: where a trial begins, which are of an earlier one.
+ * @param before what was remembered before it was decided
+ * @param pods of the target
+ */
+export function rememberingPods(progress: Progress, before: Progress | undefined, pods: readonly Pod[]): Progress {
+  if (before?.target === progress.target && before.startedAtMs === progress.startedAtMs) return progress;
+  const { earlierPodsMs: _, ...rest } = progress;
+  const made = pods.map(({ metadata }) => Date.parse(metadata.creationTimestamp ?? '')).filter(Number.isFinite);
+  return made.length === 0 ? rest : { ...rest, earlierPodsMs: Math.max(...made) };
 }
 
 /** Load raises the user's minimum as far as the user's maximum. */

@@ -117,6 +117,20 @@ describe('phase and conditions', () => {
       },
     },
     {
+      rule: 'the revision that has the traffic again is lost',
+      scope: scopeOf({
+        revisions: [fresh(0)],
+        progress: progressOf({ stage: 'Returned', failure: { reason: 'Aborted', message: 'on request', atMs: 0 } }),
+        diagnoses: [{ kind: 'failed', reason: 'RevisionLost', message: 'gone' }],
+      }),
+      expected: {
+        phase: 'Failed',
+        Available: 'False RevisionLost',
+        Progressing: 'False RevisionLost',
+        Ready: 'False RevisionLost',
+      },
+    },
+    {
       rule: 'the model is not in the registry',
       scope: scopeOf({ model: { kind: 'failed', reason: 'ModelNotFound', message: 'no alias' } }),
       expected: {

@@ -11,7 +11,7 @@ import { selectorText, serverSelector } from './children.ts';
 import type { DiagnosisKind } from './diagnose.ts';
 import type { Revision } from './revision.ts';
 import type { Scope } from './scope.ts';
-import { hasGrpc } from './services.ts';
+import { speaksGrpc } from './services.ts';
 
 /**
  * What stands between now and the wanted model having all of the traffic. `refused` and `failed` need a change, `paused`
@@ -62,6 +62,9 @@ function obstacleOf(scope: Scope): Obstacle | undefined {
 
 function obstacleOfRollout(scope: Scope, { report, progress }: RolloutDecision): Obstacle | undefined {
   const { diagnoses, autoscalerFailure } = scope;
+  // Whatever the rollout says: who is lost has no traffic, and never will have.
+  const lost = diagnoses.find(({ reason }) => reason === 'RevisionLost');
+  if (lost !== undefined) return { ...lost, message: `${lost.message}${servesOn(scope)}` };
   switch (report.outcome) {
     case 'Complete':
       return routerObstacle(scope) ?? gatewayObstacle(scope) ?? ensembleObstacle(scope);
@@ -109,8 +112,8 @@ function gatewayObstacle({ exposure: { acknowledgement } }: Scope): Obstacle | u
 }
 
 /** The wanted model has all of the traffic: what goes wrong beside it takes nothing of that away. */
-function isComplete({ decision, model }: Scope): boolean {
-  return decision?.report.outcome === 'Complete' && model.kind === 'resolved';
+function isComplete({ decision, model, isHeld }: Scope): boolean {
+  return decision?.report.outcome === 'Complete' && model.kind === 'resolved' && !isHeld;
 }
 
 /** That users are served all the same, where they are. */
@@ -157,7 +160,7 @@ function fieldsOf(scope: Scope, obstacle: Obstacle | undefined, ready: number): 
     phase: phaseOf(scope, obstacle, ready),
     address: {
       http: `http://${host}`,
-      ...(hasGrpc(object.spec) && { grpc: `${host}:${PORTS.grpc.service}` }),
+      ...(speaksGrpc(object.spec, revisions) && { grpc: `${host}:${PORTS.grpc.service}` }),
       ...(isReachedFromOutside(scope) && { external: scope.exposure.addresses }),
     },
     ...(resolved && { model: { ...resolved, uri: withoutSecrets(resolved.uri) } }),

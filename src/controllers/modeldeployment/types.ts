@@ -6,6 +6,12 @@ export interface ResolvedModel {
   readonly version?: string;
 }
 
+/** Where a server's container listens; no grpc where it speaks none. */
+export interface ServerPorts {
+  readonly http: number;
+  readonly grpc?: number;
+}
+
 /** Images of Fairlead that new revisions and Jobs run. */
 export interface RuntimeImages {
   readonly cpu: string;

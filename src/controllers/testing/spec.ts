@@ -32,6 +32,8 @@ export function revisionOf(name: string, change: Partial<Revision> = {}): Revisi
     source: undefined,
     runtimeImage: undefined,
     templateHash: undefined,
+    ports: { http: 8080, grpc: 9000 },
+    serviceAccount: 'churn',
     progress: undefined,
     analysis: undefined,
     replicas: 3,

@@ -98,6 +98,14 @@ describe('the rules of an HTTPRoute', () => {
     expect(rulesOf(change)).toEqual(rules);
   });
 
+  test('lead to each revision at its own port', () => {
+    const backends = [
+      { revision: 'churn-b', weight: 10, ports: { http: 8000 } },
+      { revision: 'churn-a', weight: 90, ports },
+    ];
+    expect(rulesOf({ backends })).toEqual([{ backendRefs: [{ ...shares[0], port: 8000 }, shares[1]] }]);
+  });
+
   test.each([
     [100, {}],
     [1, { percent: 1 }],
@@ -144,6 +152,29 @@ describe('a GRPCRoute', () => {
         },
       ],
     });
+  });
+
+  test('leads only to the revisions that speak it, where a rollout changes that', () => {
+    const backends = [
+      { revision: 'churn-b', weight: 10, ports: { http: 8000 } },
+      { revision: 'churn-a', weight: 90, ports },
+    ];
+    const change = {
+      backends,
+      match: [{ name: 'x-tester', value: 'yes', revision: 'churn-b' }],
+      mirror: { revision: 'churn-b', percent: 10, tolerance: 0 },
+    };
+    const desired = desiredGrpcRoute(OWNER, { name: 'public', grpc }, splitOfRoute(route(change)));
+    expect(desired?.spec).toMatchObject({ rules: [{ backendRefs: [{ name: 'churn-a', port: 9000, weight: 1 }] }] });
+    expect(JSON.stringify(desired?.spec)).not.toContain('churn-b');
+  });
+
+  test('is not there while no revision that speaks it has a share', () => {
+    const backends = [
+      { revision: 'churn-b', weight: 0, ports },
+      { revision: 'churn-a', weight: 100, ports: { http: 8000 } },
+    ];
+    expect(desiredGrpcRoute(OWNER, { name: 'public', grpc }, splitOfRoute(route({ backends })))).toBeUndefined();
   });
 
   test.each([

@@ -16,7 +16,7 @@ export function desiredHttpRoute(owner: Owner, gateway: GatewayExposure, split: 
 }
 
 /**
- * Undefined where the user names no place for gRPC on the Gateway, or the pods speak none. It needs a listener or a
+ * Undefined where the user names no place for gRPC on the Gateway, or nobody who speaks it has a share. It needs a listener or a
  * hostname of its own: of an HTTPRoute and a GRPCRoute with one hostname on one listener, a gateway accepts only one.
  */
 export function desiredGrpcRoute(
@@ -24,9 +24,21 @@ export function desiredGrpcRoute(
   gateway: GatewayExposure,
   split: GatewaySplit,
 ): DesiredObject | undefined {
-  const speaks = split.backends.every(({ ports }) => ports.grpc !== undefined);
-  if (gateway.grpc === undefined || !speaks) return undefined;
-  return desiredRoute(owner, gateway, gateway.grpc, split, 'grpc');
+  const speaking = speakingGrpc(split);
+  const leads = speaking.match.length > 0 || speaking.backends.some(({ weight }) => weight > 0);
+  if (gateway.grpc === undefined || !leads) return undefined;
+  return desiredRoute(owner, gateway, gateway.grpc, speaking, 'grpc');
+}
+
+/** As routers do it: revisions that speak none are passed over, and the others have their shares. */
+function speakingGrpc({ backends, match, mirror, ...rest }: GatewaySplit): GatewaySplit {
+  const speaks = ({ ports }: GatewayBackend) => ports.grpc !== undefined;
+  return {
+    ...rest,
+    backends: backends.filter(speaks),
+    match: match.filter(({ backend }) => speaks(backend)),
+    ...(mirror && speaks(mirror.backend) && { mirror }),
+  };
 }
 
 function desiredRoute(

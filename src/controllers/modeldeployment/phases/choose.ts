@@ -10,7 +10,7 @@ import { AUTOSCALER_GRACE_MS, autoscalerFailure, diagnose } from '../diagnose.ts
 import { type Revision, revisionName } from '../revision.ts';
 import { lookAgain, type Scope, type Target } from '../scope.ts';
 import { CONFIG_VARIABLE, serverPodTemplate, servingConfig, variableText } from '../server-pod.ts';
-import { snapshotOf } from '../snapshot.ts';
+import { lostRevision, rememberingPods, snapshotOf } from '../snapshot.ts';
 import type { Phase, PhaseContext } from './phase.ts';
 import { podsForLoad } from './weigh.ts';
 
@@ -18,8 +18,8 @@ const UNDER_WAY_MS = 10_000;
 
 /** Decides which revision is to have the traffic, and how far that goes now; writes nothing. */
 export const choose: Phase = async (scope, context) => {
-  const { object, owner, revisions, model } = scope;
-  if (model.kind === 'resolved' && object.spec.runtime?.container === undefined) {
+  const { object, owner, revisions, model, isHeld } = scope;
+  if (!isHeld && model.kind === 'resolved' && object.spec.runtime?.container === undefined) {
     const revision = revisionName(owner.name, object.spec, model.model);
     const config = servingConfig({ owner, spec: object.spec, revision, model: model.model });
     scope.refusal = sizeRefusal(CONFIG_VARIABLE, variableText(config));
@@ -36,17 +36,23 @@ export const choose: Phase = async (scope, context) => {
   const snapshot = snapshotOf(scope, target);
   const asked = decide(snapshot);
   const advice = await adviceOn(asked, snapshot, scope, context);
-  const decision = advice === undefined ? asked : decide({ ...snapshot, advice });
+  const decided = advice === undefined ? asked : decide({ ...snapshot, advice });
+  const pods = scope.pods.get(target.name) ?? [];
+  const decision = { ...decided, progress: rememberingPods(decided.progress, snapshot.progress, pods) };
   scope.decision = decision;
   if (decision.lookAgainAtMs !== undefined) lookAgain(scope, decision.lookAgainAtMs);
   // Watches tell of changes; one that is late, as of kinds installed meanwhile, must not hold a rollout up for long.
   if (decision.report.outcome === 'Progressing') lookAgain(scope, scope.nowMs + UNDER_WAY_MS);
 
-  const pods = scope.pods.get(target.name) ?? [];
   const planned = decision.replicas.get(target.name) ?? 0;
   const { failures, lookAgainAtMs } = await context.podEvents.mountFailures(pods, context, scope.nowMs);
   if (lookAgainAtMs !== undefined) lookAgain(scope, lookAgainAtMs);
-  scope.diagnoses = [...scope.diagnoses, ...diagnose(target.existing?.deployment, pods, planned, failures)];
+  const lost = lostRevision(decision.progress, revisions);
+  scope.diagnoses = [
+    ...(lost ? [lost] : []),
+    ...scope.diagnoses,
+    ...diagnose(target.existing?.deployment, pods, planned, failures),
+  ];
   scope.autoscalerFailure = lastingAutoscalerFailure(scope, target);
   return 'continue';
 };
@@ -64,10 +70,10 @@ async function adviceOn(
   return await context.planner.advise(context, { snapshot, decision, pods: scope.pods, pod });
 }
 
-/** What one pod of a revision takes: of the wanted one as the spec says it, of an older one as it was made. */
+/** What one pod of a revision takes: of the wanted one as the spec says it, of an older one as it was made, if it is there. */
 async function demandOf(
   revision: string,
-  { target, owner, object }: Scope,
+  { target, owner, object, revisions }: Scope,
   { client, images, signal }: PhaseContext,
 ): Promise<PodDemand | undefined> {
   if (revision === target?.name && target.model !== undefined) {
@@ -75,6 +81,7 @@ async function demandOf(
     const { spec } = serverPodTemplate(input);
     return spec && podDemand(spec);
   }
+  if (revisions.every(({ name }) => name !== revision)) return undefined;
   const { spec } = await client.get(DEPLOYMENTS, { namespace: owner.namespace, name: revision }, signal);
   // As the API server has it, with everything that the cache leaves out.
   const template = spec?.template as V1PodTemplateSpec | undefined;
@@ -90,8 +97,8 @@ function lastingAutoscalerFailure(scope: Scope, { existing }: Target): string | 
   return undefined;
 }
 
-function targetOf({ object, owner, revisions, model, progress }: Scope): Target | undefined {
-  if (model.kind === 'resolved') {
+function targetOf({ object, owner, revisions, model, progress, isHeld }: Scope): Target | undefined {
+  if (model.kind === 'resolved' && !isHeld) {
     const name = revisionName(owner.name, object.spec, model.model);
     return { name, existing: revisions.find((revision) => revision.name === name), model: model.model };
   }

@@ -3,12 +3,13 @@ import { ApiError } from '../../../runtime/api-error.ts';
 import type { DesiredObject } from '../../../runtime/apply.ts';
 import { identityOf } from '../../../runtime/prune.ts';
 import type { CacheReader } from '../../../runtime/reconcile-context.ts';
-import { objectKey } from '../../../runtime/types.ts';
+import { keyOf, objectKey } from '../../../runtime/types.ts';
 import { SERVICES } from '../../resources.ts';
 import { type DesiredExposure, desiredExposure, type Exposure, NOT_EXPOSED } from '../exposure/exposure.ts';
 import { ingressAddresses } from '../exposure/ingress.ts';
 import { loadBalancerAddresses, loadBalancerName } from '../exposure/load-balancer.ts';
 import { INGRESSES } from '../exposure/resources.ts';
+import { meaningOf } from '../failure.ts';
 import { acknowledgementOf } from '../gateway/acknowledgement.ts';
 import { gatewayAddresses } from '../gateway/addresses.ts';
 import { schemaRefusal } from '../gateway/refusal.ts';
@@ -17,13 +18,13 @@ import { splitOfRoute, splitToService } from '../gateway/split.ts';
 import { lookAgain, type Scope } from '../scope.ts';
 import type { PhaseContext } from './phase.ts';
 
-/** How soon a release of the Gateway API that lacks something is tried again. */
-const RELEASE_RETRY_MS = 30_000;
+/** How soon what was refused is tried again: what is in the way may go by itself. */
+const REFUSED_RETRY_MS = 30_000;
 
 /**
  * Publishes the ModelDeployment outside of the cluster as `traffic.expose` wants it, takes away what published it
- * otherwise, and sets `scope.exposure`. With provider GatewayAPI this is what splits the requests. `stop`: the cluster's
- * Gateway API lacks something; `scope.refusal` says what.
+ * otherwise, and sets `scope.exposure`. With provider GatewayAPI this is what splits the requests. What is refused, as
+ * where the cluster's Gateway API lacks something, is in `scope.refusal`; it holds nothing else up.
  *
  * @param inside the ModelDeployment's own Service, as it should be
  * @param route where requests go, with provider GatewayAPI; undefined while no revision can answer
@@ -33,24 +34,28 @@ export async function expose(
   context: PhaseContext,
   inside: DesiredObject,
   route: Route | undefined,
-): Promise<'continue' | 'stop'> {
-  const { object, owner } = scope;
+): Promise<void> {
+  const { object, owner, isHeld } = scope;
   const hasGrpc = (inside.spec as { readonly ports: readonly object[] }).ports.length > 1;
-  const isSplitHere = object.spec.traffic?.provider === 'GatewayAPI';
+  const isSplitHere = scope.routing.splitter === 'GatewayAPI';
   const split = isSplitHere ? route && splitOfRoute(route) : splitToService(owner.name, hasGrpc);
-  const wanted = desiredExposure(owner, object.spec, inside, split);
+  const desired = desiredExposure(owner, object.spec, inside, split);
+  // While the spec cannot be acted on, what stands follows the rollout, and nothing else is published.
+  const stands = (each: DesiredExposure) => context.cache.get(each.resource, keyOf(each.desired)) !== undefined;
+  const wanted = isHeld ? desired.filter(stands) : desired;
   try {
     await Promise.all(wanted.map(({ resource, desired }) => context.apply(resource, desired)));
   } catch (error) {
-    scope.refusal = error instanceof ApiError ? schemaRefusal(error) : undefined;
+    const meaning = meaningOf(error);
+    const lacking = error instanceof ApiError ? schemaRefusal(error) : undefined;
+    scope.refusal = lacking ?? (meaning.kind === 'refused' ? meaning.refusal : undefined);
     if (scope.refusal === undefined) throw error;
-    lookAgain(scope, scope.nowMs + RELEASE_RETRY_MS);
-    return 'stop';
+    lookAgain(scope, scope.nowMs + REFUSED_RETRY_MS);
+    return;
   }
   // While nothing can answer, the route that stands stays: a Gateway without one would say that the host is unknown.
-  if (split !== undefined) await withdraw(scope, context, wanted);
+  if (split !== undefined && !isHeld) await withdraw(scope, context, wanted);
   scope.exposure = exposureOf(object, context.cache, hasGrpc);
-  return 'continue';
 }
 
 /** What is published now, from caches alone. */

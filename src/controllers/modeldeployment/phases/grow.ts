@@ -7,7 +7,7 @@ import { type DeploymentInput, desiredAutoscaler, desiredDeployment } from '../d
 import { usesGpu } from '../pod.ts';
 import { REVISION_ANNOTATIONS, type Revision, sourceHash } from '../revision.ts';
 import type { Scope } from '../scope.ts';
-import { desiredRevisionService } from '../services.ts';
+import { desiredRevisionService, serverPorts } from '../services.ts';
 import type { Phase, PhaseContext } from './phase.ts';
 
 /**
@@ -18,7 +18,9 @@ export const grow: Phase = async (scope, context) => {
   const { decision, target } = scope;
   if (target === undefined || decision === undefined) return 'stop';
   await remember(scope, context, decision);
+  await applyRevisionServices(scope, context);
   await applyTarget(scope, context, decision);
+  scope.isUnderWay = true;
   for (const { type, reason, message } of decision.events) {
     context.event(scope.object, { type, reason, action: 'Rollout', note: message });
   }
@@ -38,6 +40,7 @@ async function remember(scope: Scope, context: PhaseContext, { progress }: Rollo
   if (revision === undefined) return;
   const annotations = { [REVISION_ANNOTATIONS.progress]: progressText(progress) };
   const deployment = await context.annotate(DEPLOYMENTS, revision.deployment, annotations);
+  scope.isUnderWay = true;
   replaceDeployment(scope, revision, deployment);
 }
 
@@ -49,11 +52,20 @@ function replaceDeployment(scope: Scope, revision: Revision, deployment: Deploym
   if (scope.target?.name === revision.name) scope.target = { ...scope.target, existing: replaced };
 }
 
+/** Whoever splits the requests finds pods by them alone, those of an older revision too. */
+async function applyRevisionServices({ owner, revisions }: Scope, context: PhaseContext): Promise<void> {
+  await Promise.all(
+    revisions.map(({ name, ports }) => context.apply(SERVICES, desiredRevisionService(owner, name, ports))),
+  );
+}
+
 async function applyTarget(scope: Scope, context: PhaseContext, decision: RolloutDecision): Promise<void> {
   const { object, owner, target } = scope;
   if (target?.model === undefined) return;
-  await context.apply(SERVICES, desiredRevisionService(owner, object.spec, target.name));
   const { existing } = target;
+  if (existing === undefined) {
+    await context.apply(SERVICES, desiredRevisionService(owner, target.name, serverPorts(object.spec)));
+  }
   const planned = decision.replicas.get(target.name) ?? 0;
   const desired = desiredDeployment({
     owner,

@@ -10,9 +10,9 @@ import { byAge, readRevision } from '../revision.ts';
 import { acknowledgementOf, gatewayAcknowledgement, liveRouters } from '../routing/acknowledgement.ts';
 import { leadOf } from '../routing/lead.ts';
 import { gatewayRouteName, routeIn, routeName, weightsIn } from '../routing/route.ts';
-import { splitterOf, unansweredReference } from '../routing/splitter.ts';
+import { type Splitter, splitterOf, unansweredReference } from '../routing/splitter.ts';
 import type { Routing, Scope } from '../scope.ts';
-import { hasGrpc } from '../services.ts';
+import { speaksGrpc } from '../services.ts';
 import { readyPods } from '../snapshot.ts';
 import { exposureOf } from './expose.ts';
 import type { Phase, PhaseContext } from './phase.ts';
@@ -39,8 +39,8 @@ export const observe: Phase = async (scope, context) => {
     ),
   );
   scope.progress = latestProgress(scope.revisions.map(({ progress }) => progress));
-  scope.exposure = exposureOf(scope.object, cache, hasGrpc(scope.object.spec));
-  scope.routing = routingOf(scope, context);
+  scope.exposure = exposureOf(scope.object, cache, speaksGrpc(scope.object.spec, scope.revisions));
+  scope.routing = routingOf(scope, context, splitterOf(scope.object, cache));
 
   const resolving = component('resolve');
   scope.attempts = Map.groupBy(
@@ -53,7 +53,12 @@ export const observe: Phase = async (scope, context) => {
   return 'continue';
 };
 
-function routingOf({ object, owner, nowMs, exposure }: Scope, { cache }: PhaseContext): Routing {
+/** How requests come to the pods, where `splitter` splits them. */
+export function routingOf(
+  { object, owner, nowMs, exposure }: Scope,
+  { cache }: Pick<PhaseContext, 'cache'>,
+  splitter: Splitter,
+): Routing {
   const { namespace, name } = owner;
   const inNamespace = (child: string) => objectKey({ namespace, name: child });
   const routers = liveRouters(
@@ -61,7 +66,6 @@ function routingOf({ object, owner, nowMs, exposure }: Scope, { cache }: PhaseCo
     (pod) => cache.get(LEASES, inNamespace(pod)),
     nowMs,
   );
-  const splitter = splitterOf(object, cache);
   const record = cache.get(
     CONFIG_MAPS,
     inNamespace(splitter === 'GatewayAPI' ? gatewayRouteName(name) : routeName(name)),

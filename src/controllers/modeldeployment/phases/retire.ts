@@ -5,20 +5,19 @@ import type { KubeObject, Resource } from '../../../runtime/types.ts';
 import { DEPLOYMENTS, DISRUPTION_BUDGETS, JOBS, SERVICE_ACCOUNTS, SERVICES } from '../../resources.ts';
 import { desiredDisruptionBudget } from '../desired.ts';
 import type { Scope } from '../scope.ts';
+import { needsAccount } from './account.ts';
 import type { Phase, PhaseContext } from './phase.ts';
 
 /** Keeps the disruption budget to the count, and removes what nothing needs any more. */
 export const retire: Phase = async (scope, context) => {
-  const { object, owner, decision } = scope;
-  const { autoscaling, replicas = 1, pod } = object.spec;
+  const { object, owner } = scope;
+  const { autoscaling, replicas = 1 } = object.spec;
   // An autoscaler may have added pods to a single one; a lone pod may be evicted by this budget all the same.
   const budget = desiredDisruptionBudget(owner, autoscaling?.maxReplicas ?? replicas);
   if (budget !== undefined) await context.apply(DISRUPTION_BUDGETS, budget);
   await pruneBut(context, object, DISRUPTION_BUDGETS, budget === undefined ? [] : [owner.name]);
 
-  // Pods of an older revision may still run under the account that was made for them.
-  const needsAccount = pod?.serviceAccountName === undefined || decision?.report.outcome !== 'Complete';
-  await pruneBut(context, object, SERVICE_ACCOUNTS, needsAccount ? [owner.name] : []);
+  await pruneBut(context, object, SERVICE_ACCOUNTS, needsAccount(scope) ? [owner.name] : []);
 
   // A digest that a Job found out is safe once it is written on the Deployment of its revision.
   if (scope.model.kind === 'resolved') await context.prune(object, [JOBS], new Set());

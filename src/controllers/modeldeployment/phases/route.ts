@@ -1,3 +1,4 @@
+import type { DecidedRoute } from '../../../rollout/types.ts';
 import type { DesiredObject } from '../../../runtime/apply.ts';
 import { objectKey } from '../../../runtime/types.ts';
 import { MODEL_DEPLOYMENTS } from '../../kinds.ts';
@@ -12,29 +13,29 @@ import {
   gatewayRouteName,
   numbered,
   otherRoutes,
+  portsOf,
+  reweighted,
   routeContent,
   routeName,
   routerPortKey,
+  UNUSED_SINCE,
 } from '../routing/route.ts';
 import { lookAgain, type Scope } from '../scope.ts';
-import { desiredService, type ServiceLead } from '../services.ts';
+import { desiredService, type ServiceLead, speaksGrpc } from '../services.ts';
 import { expose } from './expose.ts';
 import type { Phase, PhaseContext } from './phase.ts';
 
 /** How long a route stands that the Service no longer leads to: endpoints take a moment to follow everywhere. */
 const UNUSED_MS = 30_000;
-/** On a route that is no longer wanted: since when the Service leads elsewhere, in milliseconds since the Unix epoch. */
-const UNUSED_SINCE = 'fairlead.dev/unused-since';
-
 /** Tells whoever splits the requests where they go now, and leads the Service to them once they all know. */
 export const route: Phase = async (scope, context) => {
   const { splitter } = scope.routing;
   if (splitter !== 'None') await writeRoute(scope, context, splitter);
   const inside = await leadService(scope, context);
-  const exposed = await expose(scope, context, inside, splitter === 'GatewayAPI' ? scope.routing.route : undefined);
+  await expose(scope, context, inside, splitter === 'GatewayAPI' ? scope.routing.route : undefined);
   if (splitter !== 'Router') await retireRoute(scope, context);
   if (splitter !== 'GatewayAPI') await forgetGatewayRoute(scope, context);
-  return exposed;
+  return 'continue';
 };
 
 async function writeRoute(scope: Scope, context: PhaseContext, splitter: 'Router' | 'GatewayAPI'): Promise<void> {
@@ -49,10 +50,9 @@ async function writeRoute(scope: Scope, context: PhaseContext, splitter: 'Router
     otherRoutes(context.cache.byIndex(CONFIG_MAPS, BY_ROUTER_PORT, routerPortKey(namespace, port)), owner, createdAt);
   const restPort = context.ports.restPortOf(owner, standing?.ports.http, others);
   const reported = Math.max(0, ...routers.map(({ applied }) => applied[owner.name] ?? 0));
-  const content = withModelNames(routeContent(owner, object.spec, decided, restPort), (name) =>
-    context.cache.get(MODEL_DEPLOYMENTS, objectKey({ namespace, name })),
-  );
-  const written = numbered(content, standing, reported);
+  const content = contentOf(scope, decided, restPort);
+  const named = withModelNames(content, (name) => context.cache.get(MODEL_DEPLOYMENTS, objectKey({ namespace, name })));
+  const written = numbered(named, standing, reported);
   const configMap = await context.apply(CONFIG_MAPS, desiredRoute(owner, written, decided.weights, splitter));
   await context.annotate(CONFIG_MAPS, configMap, { [UNUSED_SINCE]: undefined });
   scope.hasNewRoute = written.generation !== standing?.generation;
@@ -61,6 +61,12 @@ async function writeRoute(scope: Scope, context: PhaseContext, splitter: 'Router
       ? acknowledgementOf(routers, owner.name, written.generation)
       : gatewayAcknowledgement(scope.exposure.acknowledgement, written.generation);
   scope.routing = { ...routing, route: written, weights: decided.weights, acknowledgement };
+}
+
+function contentOf({ object, owner, revisions, routing, isHeld }: Scope, decided: DecidedRoute, restPort: number) {
+  const ports = portsOf(object.spec, revisions, routing.route);
+  if (isHeld && routing.route !== undefined) return reweighted(routing.route, decided, ports);
+  return routeContent({ owner, spec: object.spec, decided, restPort, portsOf: ports });
 }
 
 async function leadService(scope: Scope, context: PhaseContext): Promise<DesiredObject> {
@@ -75,7 +81,7 @@ async function leadService(scope: Scope, context: PhaseContext): Promise<Desired
     sole: splitter === 'GatewayAPI' ? decision?.route?.stable : weights.length === 1 ? weights[0]?.[0] : undefined,
     ready: new Map(revisions.map(({ name, ready }) => [name, ready])),
   });
-  const desired = desiredService(owner, object.spec, lead);
+  const desired = desiredService(owner, lead, speaksGrpc(object.spec, revisions));
   await context.apply(SERVICES, desired);
   // What was decided knew another way of requests.
   if (now !== undefined && now.to !== lead.to) {

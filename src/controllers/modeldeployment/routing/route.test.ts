@@ -1,7 +1,19 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { Route } from '../../../api/route.ts';
+import type { DecidedRoute } from '../../../rollout/types.ts';
 import type { ConfigMap } from '../../resources.ts';
-import { desiredRoute, gatewayRouteName, otherRoutes, routeName, routerPortKey, routerPortOf } from './route.ts';
+import { revisionOf, specOf } from '../../testing/spec.ts';
+import {
+  desiredRoute,
+  gatewayRouteName,
+  otherRoutes,
+  portsOf,
+  reweighted,
+  routeContent,
+  routeName,
+  routerPortKey,
+  routerPortOf,
+} from './route.ts';
 
 const SECOND = '2026-01-01T00:00:00Z';
 const reference = { apiVersion: 'fairlead.dev/v1alpha1', kind: 'ModelDeployment', uid: 'u', controller: true };
@@ -48,4 +60,116 @@ test.each([
 test('no name of another ModelDeployment makes its route what a Gateway was told', () => {
   for (const other of ['churn', 'churn-gateway', 'churn-gateway-split'])
     expect(routeName(other)).not.toBe(gatewayRouteName('churn'));
+});
+
+describe('a route to revisions of several runtimes', () => {
+  const builtIn = { http: 8080, grpc: 9000 };
+  const triton = specOf({
+    model: { uri: 's3://models/churn/' },
+    runtime: { container: { image: 'triton', ports: { http: 8000 }, protocol: 'OpenInference' } },
+  });
+  const old = revisionOf('churn-old', { ports: builtIn });
+  const decided = (weights: Record<string, number>, canary?: string): DecidedRoute => ({
+    weights: new Map(Object.entries(weights)),
+    mirror: undefined,
+    stable: 'churn-old',
+    canary,
+  });
+  const content = (split: DecidedRoute, revisions = [old], standing?: Route) =>
+    routeContent({
+      owner: owner('churn'),
+      spec: triton,
+      decided: split,
+      restPort: 12_000,
+      portsOf: portsOf(triton, revisions, standing),
+    });
+
+  test('leads to the stable one at its own ports from the moment in which the spec wants another', () => {
+    expect(content(decided({ 'churn-old': 100 })).backends).toEqual([
+      { revision: 'churn-old', weight: 100, ports: builtIn },
+    ]);
+  });
+
+  test('leads to each at its own ports, and to the new one at those of the spec until its Deployment is seen', () => {
+    const split = decided({ 'churn-new': 10, 'churn-old': 90 }, 'churn-new');
+    const backends = [
+      { revision: 'churn-new', weight: 10, ports: { http: 8000 } },
+      { revision: 'churn-old', weight: 90, ports: builtIn },
+    ];
+    expect(content(split).backends).toEqual(backends);
+    const made = revisionOf('churn-new', { ports: { http: 8000 } });
+    expect(content(split, [made, old]).backends).toEqual(backends);
+  });
+
+  test('leads to one whose Deployment is gone at the ports that it had', () => {
+    const before = { generation: 1, ...content(decided({ 'churn-old': 100 })) };
+    expect(content(decided({ 'churn-old': 100 }), [], before).backends).toEqual(before.backends);
+  });
+
+  test('takes gRPC for as long as one of them speaks it', () => {
+    const split = decided({ 'churn-new': 50, 'churn-old': 50 }, 'churn-new');
+    expect(content(split).ports).toEqual({ http: 12_000, grpc: 12_001 });
+    expect(content({ ...decided({ 'churn-new': 100 }), stable: 'churn-new' }).ports).toEqual({ http: 12_000 });
+  });
+});
+
+describe('the route that stands, with other weights', () => {
+  const ports = { http: 8080 };
+  const standing: Route = {
+    generation: 3,
+    modelDeployment: 'churn',
+    ports: { http: 12_000 },
+    backends: [
+      { revision: 'churn-b', weight: 10, ports },
+      { revision: 'churn-a', weight: 90, ports },
+    ],
+    sticky: { source: { kind: 'Header', name: 'x-user' }, seed: 'models/churn' },
+    match: [
+      { name: 'x-tester', value: 'yes', revision: 'churn-b' },
+      { name: 'x-old', value: 'yes', revision: 'churn-a' },
+    ],
+    fallback: { to: { revision: 'churn-a' }, afterMs: 500 },
+    limits: { maxBodyBytes: 1, maxQueue: 0, maxInFlight: 1, timeoutMs: 1 },
+  };
+  const decided = (weights: Record<string, number>, canary?: string): DecidedRoute => ({
+    weights: new Map(Object.entries(weights)),
+    mirror: undefined,
+    stable: 'churn-a',
+    canary,
+  });
+  const { generation: _generation, ...content } = standing;
+
+  test('is as it was where nothing else was decided', () => {
+    expect(reweighted(standing, decided({ 'churn-b': 10, 'churn-a': 90 }, 'churn-b'), () => ports)).toEqual(content);
+  });
+
+  test('names the canary nowhere any more once that is taken back', () => {
+    const back = reweighted(standing, decided({ 'churn-a': 100 }), () => ports);
+    expect(back).toEqual({
+      ...content,
+      backends: [{ revision: 'churn-a', weight: 100, ports }],
+      match: [{ name: 'x-old', value: 'yes', revision: 'churn-a' }],
+      fallback: undefined,
+    });
+  });
+
+  test('keeps who else answers: another ModelDeployment, and the members of an ensemble', () => {
+    const fallback = { to: { modelDeployment: 'backup', modelName: 'b' } };
+    expect(reweighted({ ...standing, fallback }, decided({ 'churn-a': 100 }), () => ports).fallback).toEqual(fallback);
+    const other = { to: { modelDeployment: 'other' }, weight: 2 };
+    const ensemble = { combine: 'Vote' as const, members: [{ to: { revision: 'churn-b' }, weight: 1 }, other] };
+    const { match: _match, fallback: _fallback, ...alone } = standing;
+    expect(reweighted({ ...alone, ensemble }, decided({ 'churn-a': 100 }), () => ports)).toMatchObject({
+      backends: [{ revision: 'churn-a', weight: 0 }],
+      ensemble: { members: [{ to: { revision: 'churn-a' }, weight: 1 }, other] },
+    });
+  });
+
+  test('copies as before, and no longer than that is decided', () => {
+    const mirror = { revision: 'churn-b', percent: 10 };
+    const copied = { ...standing, mirror: { ...mirror, tolerance: 0.5 } };
+    const on = reweighted(copied, { ...decided({ 'churn-a': 100 }, 'churn-b'), mirror }, () => ports);
+    expect(on.mirror).toEqual({ ...mirror, tolerance: 0.5 });
+    expect(reweighted(copied, decided({ 'churn-a': 100 }, 'churn-b'), () => ports).mirror).toBeUndefined();
+  });
 });

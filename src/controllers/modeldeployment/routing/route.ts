@@ -11,13 +11,16 @@ import type { DecidedRoute } from '../../../rollout/types.ts';
 import type { DesiredObject } from '../../../runtime/apply.ts';
 import type { ConfigMap } from '../../resources.ts';
 import { childMetadata, type Owner } from '../children.ts';
-import { canonicalJson } from '../revision.ts';
+import { canonicalJson, type Revision } from '../revision.ts';
 import { serverPorts } from '../services.ts';
+import type { ServerPorts } from '../types.ts';
 import type { OtherRoute } from './ports.ts';
 
 /** A route but for the number by which it is acknowledged. */
 export type RouteContent = Omit<Route, 'generation'>;
 
+/** On a route that is no longer wanted: since when the Service leads elsewhere, in milliseconds since the Unix epoch. */
+export const UNUSED_SINCE = 'fairlead.dev/unused-since';
 /** Beside the route of an ensemble: JSON of the weights that its own revisions would have. */
 const WEIGHTS_KEY = 'weights.json';
 /** The label's value by which routers find their routes. */
@@ -37,28 +40,57 @@ export function gatewayRouteName(modelDeployment: string): string {
   return `${modelDeployment}-gateway-split`;
 }
 
-/** @param restPort the even one of the pair of router ports */
-export function routeContent(
-  owner: Owner,
+export interface RouteInput {
+  readonly owner: Owner;
+  readonly spec: ModelDeploymentSpec;
+  readonly decided: DecidedRoute;
+  /** The even one of the pair of router ports. */
+  readonly restPort: number;
+  readonly portsOf: (revision: string) => ServerPorts;
+}
+
+/**
+ * Ports of each revision: those that its pods were made with, whatever the spec says by now. One whose Deployment is gone
+ * is where the route that stands has it; one that has none yet is to be made of the spec.
+ */
+export function portsOf(
   spec: ModelDeploymentSpec,
-  decided: DecidedRoute,
-  restPort: number,
-): RouteContent {
-  const ports = serverPorts(spec);
+  revisions: readonly Pick<Revision, 'name' | 'ports'>[],
+  standing: Route | undefined,
+): (revision: string) => ServerPorts {
+  const known = new Map<string, ServerPorts>([
+    ...(standing?.backends ?? []).map(({ revision, ports }) => [revision, ports] as const),
+    ...revisions.map(({ name, ports }) => [name, ports] as const),
+  ]);
+  return (revision) => known.get(revision) ?? serverPorts(spec);
+}
+
+/** Every revision that the route may name. */
+function revisionsOf({ weights, mirror, stable, canary }: DecidedRoute): readonly string[] {
+  const named = [canary, mirror?.revision, stable].filter((name) => name !== undefined);
+  return [...new Set([...weights.keys(), ...named])];
+}
+
+export function routeContent({ owner, spec, decided, restPort, portsOf: portsAt }: RouteInput): RouteContent {
   const { traffic } = spec;
   const { ensemble, sticky } = traffic ?? {};
-  const { weights, mirror, stable, canary } = decided;
-  const named = [canary, mirror?.revision, stable].filter((name) => name !== undefined);
-  const revisions = [...new Set([...weights.keys(), ...named])];
+  const { weights, mirror, stable } = decided;
+  const revisions = revisionsOf(decided);
   const weightOf = (revision: string) => (ensemble === undefined ? (weights.get(revision) ?? 0) : 0);
   const limits = traffic?.limits ?? Value.Create(TrafficLimits);
   const source = sticky && unitSource(sticky);
   const match = matchOf(spec, decided);
   const fallback = ensemble === undefined ? fallbackOf(spec, decided) : undefined;
+  const backends = revisions.map((revision) => ({
+    revision,
+    weight: weightOf(revision),
+    ports: portsAt(revision),
+  }));
+  const hasGrpc = backends.some(({ ports }) => ports.grpc !== undefined);
   return {
     modelDeployment: owner.name,
-    ports: { http: restPort, ...(ports.grpc !== undefined && { grpc: restPort + 1 }) },
-    backends: revisions.map((revision) => ({ revision, weight: weightOf(revision), ports })),
+    ports: { http: restPort, ...(hasGrpc && { grpc: restPort + 1 }) },
+    backends,
     ...(source && { sticky: { source, seed: `${owner.namespace}/${owner.name}` } }),
     ...(match.length > 0 && { match }),
     ...(mirror && ensemble === undefined && { mirror: { ...mirror, tolerance: toleranceOf(spec) } }),
@@ -70,6 +102,41 @@ export function routeContent(
       maxInFlight: limits.maxInFlight,
       timeoutMs: durationMs(limits.timeout),
     },
+  };
+}
+
+/** The route that stands, with other weights: while the spec, which says the rest, cannot be acted on. */
+export function reweighted(
+  { generation: _generation, ...standing }: Route,
+  decided: DecidedRoute,
+  portsAt: RouteInput['portsOf'],
+): RouteContent {
+  const { weights, mirror, stable, canary } = decided;
+  const { match, mirror: copied, fallback, ensemble, ...rest } = standing;
+  const revisions = revisionsOf(decided);
+  const whole = heaviest(decided) ?? stable;
+  const matching = (match ?? []).filter(({ revision }) => revision === stable || revision === canary);
+  const isToOther = fallback !== undefined && 'modelDeployment' in fallback.to;
+  return {
+    ...rest,
+    backends: revisions.map((revision) => ({
+      revision,
+      weight: ensemble === undefined ? (weights.get(revision) ?? 0) : 0,
+      ports: portsAt(revision),
+    })),
+    ...(matching.length > 0 && { match: matching }),
+    ...(mirror && copied && { mirror: { ...mirror, tolerance: copied.tolerance } }),
+    ...(fallback && isToOther && { fallback }),
+    // The stable revision is no fallback for itself.
+    ...(fallback && !isToOther && canary !== undefined && { fallback: { ...fallback, to: { revision: stable } } }),
+    ...(ensemble && {
+      ensemble: {
+        ...ensemble,
+        members: ensemble.members.map((member) =>
+          'revision' in member.to ? { ...member, to: { revision: whole } } : member,
+        ),
+      },
+    }),
   };
 }
 

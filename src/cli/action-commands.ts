@@ -1,12 +1,12 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { HandledAction } from '../api/v1alpha1/model-deployment-status.ts';
 import type { ActionVerb } from '../rollout/action.ts';
-import { type Cluster, type ClusterFlags, CommandError, onCluster, withClusterFlags } from './cluster.ts';
+import { type Cluster, type ClusterFlags, CommandError, onCluster, sentenceOf, withClusterFlags } from './cluster.ts';
 import { terminalOptions } from './get-command.ts';
 import { outcomeOf, requestAction } from './request-action.ts';
 import { type RolloutView, rolloutTree } from './rollout-tree.ts';
 import { renderTree } from './tree.ts';
-import { watchRollout } from './watched-rollout.ts';
+import { readRollout, watchRollout } from './watched-rollout.ts';
 
 interface ActionFlags extends ClusterFlags {
   readonly full?: boolean;
@@ -55,12 +55,20 @@ async function act(
   const timer = setTimeout(() => stop.abort(), timeout * 1000);
   let handled: { readonly outcome: HandledAction; readonly view: RolloutView } | undefined;
   try {
-    await watchRollout(client, name, stop.signal, (view) => {
-      const outcome = view && outcomeOf(view.object, action);
-      if (view === undefined || outcome === undefined || handled !== undefined) return;
-      handled = { outcome, view };
-      stop.abort();
+    // What cannot be read now would be waited for in vain.
+    await readRollout(client, name);
+    await watchRollout(client, name, stop.signal, {
+      changed: (view) => {
+        const outcome = view && outcomeOf(view.object, action);
+        if (view === undefined || outcome === undefined || handled !== undefined) return;
+        handled = { outcome, view };
+        stop.abort();
+      },
     });
+    // An API server that went away meanwhile says nothing of the operator.
+    if (handled === undefined) await readRollout(client, name);
+  } catch (error) {
+    throw new CommandError(`asked for ${action}, but what comes of it cannot be seen: ${sentenceOf(error)}`);
   } finally {
     clearTimeout(timer);
   }

@@ -31,13 +31,23 @@ const rollout = withClusterFlags(new Command('rollout'))
       // Also says at once that there is no such object, where waiting for one would be of no help.
       let view: RolloutView | undefined = await readRollout(client, at);
       const screen = new Screen(process.stdout);
-      const show = () => view !== undefined && screen.show(shown({ ...view, nowMs: Date.now() }, flags));
+      let lost = '';
+      const show = () => view !== undefined && screen.show(`${shown({ ...view, nowMs: Date.now() }, flags)}${lost}`);
       const tick = screen.isTerminal && flags.output === undefined ? setInterval(show, TICK_MS) : undefined;
       try {
-        await watchRollout(client, at, stop.signal, (changed) => {
-          view = changed;
-          if (changed === undefined) stop.abort();
-          else show();
+        await watchRollout(client, at, stop.signal, {
+          changed: (changed) => {
+            view = changed;
+            if (changed === undefined) stop.abort();
+            else show();
+          },
+          lost: (problem) => {
+            const since = new Date().toISOString();
+            const line = problem === undefined ? '' : `not heard from the API server since ${since}: ${problem}`;
+            if (flags.output === 'json') process.stderr.write(`${line || 'the API server is heard from again'}\n`);
+            else lost = line && `\n${line}`;
+            show();
+          },
         });
       } finally {
         clearInterval(tick);

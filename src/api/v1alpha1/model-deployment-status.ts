@@ -170,8 +170,10 @@ export const ModelDeploymentStatus = Type.Object(
       Type.Object(
         {
           generation: Type.Integer({ description: 'Generation of the route.', minimum: 1, format: 'int64' }),
-          acknowledged: Type.Boolean({ description: 'Every router applies it.' }),
-          message: Type.Optional(text(1024, { description: 'Which routers do not, and why.' })),
+          acknowledged: Type.Boolean({ description: 'Every router applies it, and new connections come by them.' }),
+          message: Type.Optional(
+            text(1024, { description: 'Which routers do not, and why; or that none is ready yet.' }),
+          ),
         },
         { description: 'Where routers send requests; absent where none stand before the pods.' },
       ),

@@ -323,6 +323,19 @@ describe('a rollout by steps', () => {
     expect(report(scope).fields.rollout?.action).toBe('@churn-new#0');
   });
 
+  test('has no acknowledged route before the Service leads to routers: none of none is behind', () => {
+    const nobody = { isComplete: true, hasReadyRouter: false, waitsFor: undefined };
+    const scope = during(
+      { stage: 'Stepping', from: 'churn-old' },
+      { routing: { ...routing, lead: { to: 'servers' }, acknowledgement: nobody, routers: [] } },
+    );
+    expect(report(scope).fields.route).toEqual({
+      generation: 7,
+      acknowledged: false,
+      message: 'no router is ready yet: requests go straight to the pods',
+    });
+  });
+
   test.each([
     ['not available', 'none is ready', { ...routerThat(7), isReady: false }, 'False NoReadyRouter'],
     ['not available', 'none has a route of it', routerThat(undefined), 'False NoReadyRouter'],

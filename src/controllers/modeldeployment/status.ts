@@ -202,10 +202,13 @@ function rolloutOf(
 }
 
 function routeOf({ routing }: Scope): Pick<Report['fields'], 'route'> {
-  const { splitter, route, acknowledgement } = routing;
+  const { splitter, lead, route, acknowledgement } = routing;
   if (splitter === 'None' || route === undefined) return {};
-  const message = acknowledgement?.waitsFor?.slice(0, MAX_SENTENCE);
-  const acknowledged = acknowledgement?.isComplete === true;
+  // Before the first router stands there is none that does not apply it.
+  const isLed = splitter !== 'Router' || lead?.to === 'routers';
+  const acknowledged = acknowledgement?.isComplete === true && isLed;
+  const unled = isLed ? undefined : 'no router is ready yet: requests go straight to the pods';
+  const message = (acknowledgement?.waitsFor ?? unled)?.slice(0, MAX_SENTENCE);
   return { route: { generation: route.generation, acknowledged, ...(message && { message }) } };
 }
 

@@ -1,12 +1,4 @@
-const same = (bytes: Buffer): Buffer => bytes;
+import { bytesMethod } from '../../src/serving/grpc/bytes-method.ts';
 
-/** The one method of gRPC's echoes: a message goes and comes as bytes. */
-export const ECHO = {
-  path: '/bench.Echo/Echo',
-  requestStream: false,
-  responseStream: false,
-  requestSerialize: same,
-  requestDeserialize: same,
-  responseSerialize: same,
-  responseDeserialize: same,
-} as const;
+/** The one method of gRPC's echoes. */
+export const ECHO = bytesMethod('/bench.Echo/Echo');

@@ -7,14 +7,13 @@ import Value from 'typebox/value';
 import { Agent, request } from 'undici';
 import { afterEach, expect, test } from 'vitest';
 import { CountsSnapshot } from '../api/counts.ts';
-import { ServingMetrics } from '../telemetry/serving-metrics.ts';
 import { LoadFailure } from './models/failure.ts';
 import { OnnxSession } from './models/onnx-session.ts';
-import { InferenceServer, type ServerDependencies } from './server.ts';
+import type { ServerDependencies } from './server.ts';
 import type { ServerOptions } from './server-options.ts';
 import type { SessionLike } from './session.ts';
 import { FakeSession } from './testing/fake-session.ts';
-import { quietLogger } from './testing/served.ts';
+import { inferenceServer } from './testing/inference-server.ts';
 
 const ends: (() => void)[] = [];
 afterEach(() => {
@@ -28,33 +27,9 @@ async function start(
   options: Partial<ServerOptions> = {},
   delay: ServerDependencies['delay'] = (ms, signal) => wait(ms, undefined, { signal }).catch(() => undefined),
 ) {
-  const server = new InferenceServer(
-    {
-      config: { models: [{ name: 'm', uri }] },
-      host: '127.0.0.1',
-      httpPort: 0,
-      grpcPort: 0,
-      metricsPort: 0,
-      modelRoot: '/none',
-      pvcRoot: '/none',
-      device: 'cpu',
-      maxBatchSize: 32,
-      maxDelayMs: 0,
-      maxQueueSize: 1000,
-      maxRequestBytes: 100_000,
-      drainDelayMs: 0,
-      graceMs: 1000,
-      ...options,
-    },
-    {
-      logger: quietLogger,
-      metrics: new ServingMetrics(),
-      log: undefined,
-      serverVersion: '1.2.3',
-      instance: 'server_1',
-      openSession,
-      delay,
-    },
+  const server = inferenceServer(
+    { config: { models: [{ name: 'm', uri }] }, maxRequestBytes: 100_000, ...options },
+    { openSession, delay },
   );
   const ports = await server.listen();
   ends.push(() => server.kill());

@@ -12,8 +12,10 @@ import type { ModelSet } from '../model-set.ts';
 import type { Client } from '../predictor.ts';
 import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
 import type { Readiness } from '../readiness.ts';
+import { bytesMethod } from './bytes-method.ts';
 import { readingMessage, readModelInferRequest } from './infer-message-reader.ts';
 import { readGrpcQuestion, writeGrpcAnswer } from './infer-messages.ts';
+import { inferenceMethod } from './inference-method.ts';
 import { messageBudget } from './message-budget.ts';
 import {
   decodeModelMetadataRequest,
@@ -86,7 +88,9 @@ export class InferenceGrpcServer {
       ModelInfer: (request, call) => this.#modelInfer(request, call),
     };
     const names = Object.keys(handlers);
-    const definition: ServiceDefinition = Object.fromEntries(names.map((name) => [name, unaryBytes(name)]));
+    const definition: ServiceDefinition = Object.fromEntries(
+      names.map((name) => [name, bytesMethod(inferenceMethod(name))]),
+    );
     this.#server.addService(
       definition,
       Object.fromEntries(Object.entries(handlers).map(([name, handler]) => [name, unary(handler)])),
@@ -140,20 +144,6 @@ export class InferenceGrpcServer {
       (question, outputs) => writeGrpcAnswer(predictor, question, outputs),
     );
   }
-}
-
-/** A unary method whose messages pass as bytes. */
-function unaryBytes(name: string) {
-  const same = (bytes: Buffer): Buffer => bytes;
-  return {
-    path: `/inference.GRPCInferenceService/${name}`,
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: same,
-    requestDeserialize: same,
-    responseSerialize: same,
-    responseDeserialize: same,
-  };
 }
 
 function unary(handler: Handler): handleUnaryCall<Buffer, Buffer> {

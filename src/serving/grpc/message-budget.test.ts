@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { type handleUnaryCall, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { afterEach, expect, test } from 'vitest';
+import { bytesMethod } from './bytes-method.ts';
 import { messageBudget } from './message-budget.ts';
 
 const MIB = 2 ** 20;
@@ -14,7 +15,6 @@ afterEach(() => {
 async function start({ maxBytes = 8 * MIB, maxReceiveMs = 60_000 } = {}) {
   const held: (() => void)[] = [];
   const isHolding = { now: false };
-  const same = (bytes: Buffer) => bytes;
   const server = new Server({
     interceptors: [messageBudget({ maxBytes, maxReceiveMs })],
     'grpc.max_receive_message_length': 4 * MIB,
@@ -25,20 +25,7 @@ async function start({ maxBytes = 8 * MIB, maxReceiveMs = 60_000 } = {}) {
     else answer();
   };
   const path = '/test/Measure';
-  server.addService(
-    {
-      Measure: {
-        path,
-        requestStream: false,
-        responseStream: false,
-        requestSerialize: same,
-        requestDeserialize: same,
-        responseSerialize: same,
-        responseDeserialize: same,
-      },
-    },
-    { Measure: measure },
-  );
+  server.addService({ Measure: bytesMethod(path) }, { Measure: measure });
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
       error === null ? resolve(bound) : reject(error),

@@ -1,12 +1,10 @@
+import { inferenceMethod } from '../../grpc/inference-method.ts';
+
 /** The call that predicts, of the Open Inference Protocol. */
-export const MODEL_INFER = '/inference.GRPCInferenceService/ModelInfer';
+export const MODEL_INFER = inferenceMethod('ModelInfer');
 
 const OF_THE_SERVER: ReadonlySet<string> = new Set([
-  '/inference.GRPCInferenceService/ServerLive',
-  '/inference.GRPCInferenceService/ServerReady',
-  '/inference.GRPCInferenceService/ServerMetadata',
-  '/inference.GRPCInferenceService/ModelReady',
-  '/inference.GRPCInferenceService/ModelMetadata',
+  ...['ServerLive', 'ServerReady', 'ServerMetadata', 'ModelReady', 'ModelMetadata'].map(inferenceMethod),
   '/grpc.health.v1.Health/Check',
   '/grpc.health.v1.Health/Watch',
 ]);

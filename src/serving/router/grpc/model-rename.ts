@@ -1,9 +1,8 @@
+import { inferenceMethod } from '../../grpc/inference-method.ts';
 import { PREFIX_BYTES } from './message-frames.ts';
 
 /** The methods whose messages have the name of a model in field 1, and its version in field 2. */
-const NAMING: ReadonlySet<string> = new Set(
-  ['ModelInfer', 'ModelMetadata', 'ModelReady'].map((method) => `/inference.GRPCInferenceService/${method}`),
-);
+const NAMING: ReadonlySet<string> = new Set(['ModelInfer', 'ModelMetadata', 'ModelReady'].map(inferenceMethod));
 
 /**
  * Passes on the bytes of a call, piece by piece, so that they ask for the model by which the target goes; of those that

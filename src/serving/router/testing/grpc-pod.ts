@@ -14,24 +14,18 @@ import {
   type ServerWritableStream,
   type sendUnaryData,
 } from '@grpc/grpc-js';
+import { asBytes, bytesMethod } from '../../grpc/bytes-method.ts';
+import { inferenceMethod } from '../../grpc/inference-method.ts';
 import { MODEL_INFER } from '../grpc/methods.ts';
 
-const same = (bytes: Buffer): Buffer => bytes;
-const method = (name: string, requestStream: boolean, responseStream: boolean) => ({
-  path: `/test.Pod/${name}`,
-  requestStream,
-  responseStream,
-  requestSerialize: same,
-  requestDeserialize: same,
-  responseSerialize: same,
-  responseDeserialize: same,
-});
+const method = (name: string, requestStream = false, responseStream = false) =>
+  bytesMethod(`/test.Pod/${name}`, { requestStream, responseStream });
 
 const SERVICE = {
-  Unary: method('Unary', false, false),
-  ModelInfer: { ...method('ModelInfer', false, false), path: MODEL_INFER },
-  ServerReady: { ...method('ServerReady', false, false), path: '/inference.GRPCInferenceService/ServerReady' },
-  Collect: method('Collect', true, false),
+  Unary: method('Unary'),
+  ModelInfer: bytesMethod(MODEL_INFER),
+  ServerReady: bytesMethod(inferenceMethod('ServerReady')),
+  Collect: method('Collect', true),
   List: method('List', false, true),
   Chat: method('Chat', true, true),
 };
@@ -119,7 +113,7 @@ export class GrpcTestClient {
     const { path } = SERVICE[method];
     return new Promise((resolve, reject) => {
       const options = { deadline: Date.now() + deadlineMs };
-      this.client.makeUnaryRequest(path, same, same, request, metadata, options, (error, answer) =>
+      this.client.makeUnaryRequest(path, asBytes, asBytes, request, metadata, options, (error, answer) =>
         answer === undefined ? reject(error) : resolve(answer),
       );
     });
@@ -142,8 +136,8 @@ export class GrpcTestClient {
     const { promise: answer, resolve, reject } = Promise.withResolvers<Buffer>();
     const call = this.client.makeClientStreamRequest<Buffer, Buffer>(
       SERVICE.Collect.path,
-      same,
-      same,
+      asBytes,
+      asBytes,
       metadata,
       (error, given) => (given === undefined ? reject(error) : resolve(given)),
     );
@@ -151,11 +145,11 @@ export class GrpcTestClient {
   }
 
   list(metadata: Metadata): ClientReadableStream<Buffer> {
-    return this.client.makeServerStreamRequest(SERVICE.List.path, same, same, Buffer.alloc(0), metadata);
+    return this.client.makeServerStreamRequest(SERVICE.List.path, asBytes, asBytes, Buffer.alloc(0), metadata);
   }
 
   chat(metadata: Metadata): ClientDuplexStream<Buffer, Buffer> {
-    return this.client.makeBidiStreamRequest(SERVICE.Chat.path, same, same, metadata);
+    return this.client.makeBidiStreamRequest(SERVICE.Chat.path, asBytes, asBytes, metadata);
   }
 
   close(): void {

@@ -10,6 +10,8 @@ export default defineConfig({
           include: ['src/**/*.test.ts', 'e2e/**/*.unit.test.ts'],
           exclude: ['src/**/*.apiserver.test.ts'],
           setupFiles: ['vitest.properties.ts'],
+          isolate: false,
+          maxWorkers: '100%',
         },
       },
       {
@@ -19,7 +21,9 @@ export default defineConfig({
           globalSetup: ['e2e/cluster/vitest-control-plane.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          isolate: false,
+          maxWorkers: 3,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -30,6 +34,7 @@ export default defineConfig({
           testTimeout: 300_000,
           hookTimeout: 600_000,
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -7,8 +7,8 @@
 import { cpus } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { bundle } from '../../e2e/bundle.ts';
 import { milliseconds, quantile } from '../quantile.ts';
-import { bundle } from './bundle.ts';
 import { installCrds } from './crds.ts';
 import { type KwokCluster, startKwokCluster } from './kwok-cluster.ts';
 import { OperatorProcess, RESYNC_MINUTES } from './operator-process.ts';

@@ -6,9 +6,9 @@
  */
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { bundle } from '../../e2e/bundle.ts';
 import type { ModelDeployment } from '../../src/controllers/kinds.ts';
 import type { Manifest } from '../../src/runtime/api-client.ts';
-import { bundle } from '../operator/bundle.ts';
 import { installCrds } from '../operator/crds.ts';
 import { startKwokCluster } from '../operator/kwok-cluster.ts';
 import { OperatorProcess } from '../operator/operator-process.ts';

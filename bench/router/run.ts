@@ -8,8 +8,8 @@
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { bundle } from '../../e2e/bundle.ts';
 import { HEAP_FLAGS } from '../heap-flags.ts';
-import { bundle } from '../operator/bundle.ts';
 import { ECHO } from '../server/echo-method.ts';
 import { LoadProcess, type Measurement } from '../server/load.ts';
 import { grpcMessage, jsonRequest } from '../server/requests.ts';

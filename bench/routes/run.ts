@@ -6,6 +6,7 @@
  *   node bench/routes/run.ts [--routers 3] [--routes 20] [--changes 200]
  */
 import { parseArgs } from 'node:util';
+import { bundle } from '../../e2e/bundle.ts';
 import { startControlPlane } from '../../e2e/cluster/control-plane.ts';
 import { freePorts } from '../../e2e/cluster/free-port.ts';
 import { ANNOTATIONS, LABELS } from '../../src/api/names.ts';
@@ -96,6 +97,7 @@ async function changeRoutes({ client }: Connection, ports: readonly number[]): P
 async function measure(): Promise<Times> {
   const plane = await startControlPlane();
   const connection = await connect(plane.kubeconfigPath);
+  const { program, remove } = await bundle();
   const routers: RouterUnderTest[] = [];
   try {
     await createNamespace(connection.client);
@@ -108,6 +110,7 @@ async function measure(): Promise<Times> {
     for (let index = 0; index < ROUTERS; index++) {
       routers.push(
         new RouterUnderTest({
+          program,
           kubeconfig: plane.kubeconfigPath,
           namespace: NAMESPACE,
           podName: `router-${index}`,
@@ -121,6 +124,7 @@ async function measure(): Promise<Times> {
     await Promise.all(routers.map((router) => router.kill()));
     await connection.close();
     await plane.stop();
+    await remove();
   }
 }
 

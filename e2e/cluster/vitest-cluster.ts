@@ -18,7 +18,6 @@ export default async function setup(project: TestProject): Promise<() => Promise
     reportToTerminal(`installing Fairlead by its chart on ${target.name}`);
     const { image } = await installFairlead(target);
     const { kubeconfigPath, kubectlPath, helmPath } = target;
-    project.provide('kubeconfig', kubeconfigPath);
     project.provide('cluster', { kubeconfigPath, kubectl: kubectlPath, helm: helmPath, image });
   } catch (error) {
     await leave();

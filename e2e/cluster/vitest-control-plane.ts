@@ -1,28 +1,39 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { bundle } from '../bundle.ts';
 import { command } from './command.ts';
 import { startControlPlane } from './control-plane.ts';
 import { repositoryRoot } from './paths.ts';
 
-declare module 'vitest' {
-  interface ProvidedContext {
-    /** The path of a kubeconfig with all rights on the cluster of this vitest project. */
-    kubeconfig: string;
-  }
-}
-
-/** Global setup of the project `apiserver`: one control plane with the CRDs installed for all of its test files. */
+/**
+ * Global setup of the project `apiserver`: a control plane with the CRDs installed for each of its workers, so that a
+ * test file may change what is cluster-wide; and the program as it is shipped, for tests that run it as a process.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const controlPlane = await startControlPlane();
+  const leaving = new AsyncDisposableStack();
+  const startPlane = async (): Promise<string> => {
+    const plane = await startControlPlane();
+    leaving.defer(() => plane.stop());
+    await installCrds(plane.programs('kubectl'), plane.kubeconfigPath);
+    return plane.kubeconfigPath;
+  };
+  const makeProgram = async (): Promise<string> => {
+    const { program, remove } = await bundle();
+    leaving.defer(remove);
+    return program;
+  };
+  const starting = Array.from({ length: Number(project.config.maxWorkers) }, startPlane);
+  const making = makeProgram();
+  await Promise.allSettled([...starting, making]);
   try {
-    await installCrds(controlPlane.programs('kubectl'), controlPlane.kubeconfigPath);
+    project.provide('kubeconfigs', await Promise.all(starting));
+    project.provide('program', await making);
   } catch (error) {
-    await controlPlane.stop();
+    await leaving.disposeAsync();
     throw error;
   }
-  project.provide('kubeconfig', controlPlane.kubeconfigPath);
-  return controlPlane.stop;
+  return () => leaving.disposeAsync();
 }
 
 async function installCrds(kubectl: string, kubeconfigPath: string): Promise<void> {

@@ -1,16 +1,15 @@
 import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { ANNOTATIONS } from '../api/names.ts';
 import type { ModelDeploymentStatus } from '../api/v1alpha1/model-deployment-status.ts';
 import { MODEL_DEPLOYMENTS, MODELS } from '../controllers/kinds.ts';
 import { AuditedCluster, eventually } from '../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../runtime/testing/own-control-plane.ts';
 import { requestAction } from './request-action.ts';
 
 /** The program itself, as a person starts it; the test plays the operator. */
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 let cluster: AuditedCluster;
 let namespace: string;
 
@@ -27,7 +26,7 @@ interface Ended {
 }
 
 function start(...args: readonly string[]) {
-  const child = spawn(process.execPath, [MAIN, ...args, '--kubeconfig', kubeconfig, '-n', namespace]);
+  const child = spawn(process.execPath, [inject('program'), ...args, '--kubeconfig', kubeconfig, '-n', namespace]);
   const said = { output: '', errors: '' };
   child.stdout.on('data', (chunk: Buffer) => {
     said.output += chunk.toString();

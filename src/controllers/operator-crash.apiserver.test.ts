@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, inject, test } from 'vitest';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { findCondition } from '../runtime/conditions.ts';
 import { eventually } from '../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../runtime/testing/own-control-plane.ts';
 import { MODEL_DEPLOYMENTS } from './kinds.ts';
 import {
   AUTOSCALERS,
@@ -17,7 +18,7 @@ import { ApiGateway, type CutOff } from './testing/api-gateway.ts';
 import { kill, startOperatorProcess } from './testing/operator-process.ts';
 import { PlayedCluster } from './testing/played-cluster.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const OBJECTS = 50;
 const ROUNDS = ['1', '2', '3'];
 const KILLS_A_ROUND = 3;
@@ -49,7 +50,7 @@ afterEach(async () => {
   await cluster.stop();
 });
 
-const startOperator = () => startOperatorProcess(gateway.kubeconfigPath, cluster.namespace);
+const startOperator = () => startOperatorProcess(inject('program'), gateway.kubeconfigPath, cluster.namespace);
 
 const name = (index: number) => `md-${index}`;
 

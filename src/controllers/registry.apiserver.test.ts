@@ -1,12 +1,13 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { findCondition } from '../runtime/conditions.ts';
 import { eventually } from '../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../runtime/testing/own-control-plane.ts';
 import type { KubeObject, Resource } from '../runtime/types.ts';
 import { MODEL_DEPLOYMENTS, MODEL_VERSIONS, MODELS } from './kinds.ts';
 import { OperatorUnderTest } from './testing/operator-under-test.ts';
 import { PlayedCluster } from './testing/played-cluster.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 let cluster: PlayedCluster;
 let operator: OperatorUnderTest;
 

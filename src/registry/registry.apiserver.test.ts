@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dump, load } from 'js-yaml';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { CONFIG } from '../api/install/manifests.ts';
 import { REGISTRY_NAME } from '../api/names.ts';
 import type { RegistryConfig } from '../api/registry-answers.ts';
@@ -15,12 +15,13 @@ import { MlflowRegistry } from '../integrations/mlflow.ts';
 import type { Manifest } from '../runtime/api-client.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { AuditedCluster, eventually, silentLogger } from '../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../runtime/testing/own-control-plane.ts';
 import { defineResource } from '../runtime/types.ts';
 import { Asking } from './asking.ts';
 
 /** The whole way of a moved alias: a tracking server, who asks it with the one right it has, the operator, the status. */
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const tenant = tenants(kubeconfig, { beforeEach, afterEach });
 const CLUSTER_ROLES = defineResource({
   group: 'rbac.authorization.k8s.io',

@@ -3,7 +3,7 @@ import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { load } from 'js-yaml';
-import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { freePort } from '../../e2e/cluster/free-port.ts';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { ROUTE_KEY, type Route } from '../api/route.ts';
@@ -15,10 +15,11 @@ import { KubeTransport } from '../runtime/kube-transport.ts';
 import { LEASES } from '../runtime/kubernetes-resources.ts';
 import { PodTransport } from '../runtime/pod-transport.ts';
 import { AuditedCluster, CONFIG_MAPS, configMap, eventually, silentLogger } from '../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../runtime/testing/own-control-plane.ts';
 import { defineResource } from '../runtime/types.ts';
 import { RouterProcess } from './router-process.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const ROUTER = 'fairlead-router';
 
 const core = { group: '', version: 'v1', namespaced: true };

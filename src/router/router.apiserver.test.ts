@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import Value from 'typebox/value';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../../e2e/cluster/control-plane.ts';
 import { freePort, freePorts } from '../../e2e/cluster/free-port.ts';
 import { CountsSnapshot } from '../api/counts.ts';
@@ -46,7 +46,14 @@ afterEach(async () => {
 });
 
 function start(options: Partial<RouterFlags> = {}): RouterUnderTest {
-  const flags = { kubeconfig: plane.kubeconfigPath, namespace, stateDir, podName: 'router-1', ...options };
+  const flags = {
+    program: inject('program'),
+    kubeconfig: plane.kubeconfigPath,
+    namespace,
+    stateDir,
+    podName: 'router-1',
+    ...options,
+  };
   const router = new RouterUnderTest(flags);
   routers.push(router);
   return router;

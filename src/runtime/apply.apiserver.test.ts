@@ -1,11 +1,12 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { DesiredObject } from './apply.ts';
 import { DONE, TerminalError } from './outcome.ts';
 import { configMap, eventually } from './testing/cluster.ts';
 import { applying, controller, DEPLOYMENTS, desiredDeployment, ManagerFixture } from './testing/manager-fixture.ts';
+import { ownKubeconfig } from './testing/own-control-plane.ts';
 import { defineResource } from './types.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 let fixture: ManagerFixture;
 
 beforeEach(async () => {

@@ -1,11 +1,12 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LEASES } from './kubernetes-resources.ts';
 import { LeadershipLostError } from './manager.ts';
 import { DONE } from './outcome.ts';
 import { eventually } from './testing/cluster.ts';
 import { applying, controller, DEPLOYMENTS, desiredDeployment, ManagerFixture } from './testing/manager-fixture.ts';
+import { ownKubeconfig } from './testing/own-control-plane.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 let fixture: ManagerFixture;
 
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream';
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createLogger, type Logger, transports } from 'winston';
 import { OperatorMetrics } from '../telemetry/operator-metrics.ts';
 import type { EventInput } from './events.ts';
@@ -16,9 +16,10 @@ import {
   desiredDeployment,
   ManagerFixture,
 } from './testing/manager-fixture.ts';
+import { ownKubeconfig } from './testing/own-control-plane.ts';
 import { controllerReference } from './types.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 let fixture: ManagerFixture;
 
 function loggerInto(logged: { level: string; message: string }[]): Logger {

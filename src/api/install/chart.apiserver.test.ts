@@ -1,9 +1,10 @@
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { command } from '../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { CHART, CONFIG, find, type ManifestObject, parse } from './manifests.ts';
 
 const NAMESPACE = 'fairlead-system';
@@ -13,7 +14,7 @@ let folder: string;
 let render: (...sets: string[]) => Promise<ManifestObject[]>;
 
 beforeAll(async () => {
-  const admin = ['--kubeconfig', inject('kubeconfig')];
+  const admin = ['--kubeconfig', ownKubeconfig()];
   const programs = await ensureKubernetes();
   helm = (...args) => command(programs('helm'), [...args, ...admin, '-n', NAMESPACE]);
   kubectl = (...args) => command(programs('kubectl'), [...admin, ...args]);

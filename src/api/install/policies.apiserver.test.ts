@@ -1,9 +1,10 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { command } from '../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
 import { ACTION_VERBS } from '../../rollout/action.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { ANNOTATIONS } from '../names.ts';
 import { CONFIG } from './manifests.ts';
 
@@ -34,7 +35,7 @@ let annotate: (user: string, annotations: Record<string, string | null>, resourc
 
 beforeAll(async () => {
   const program = (await ensureKubernetes())('kubectl');
-  const flags = ['--kubeconfig', inject('kubeconfig'), '-n', NAMESPACE];
+  const flags = ['--kubeconfig', ownKubeconfig(), '-n', NAMESPACE];
   kubectl = (...args) => command(program, [...flags, ...args]);
   asUser =
     (user) =>

@@ -1,9 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { load } from 'js-yaml';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { command } from '../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { CONFIG } from './manifests.ts';
 
 const NAMESPACE = 'samples';
@@ -13,7 +14,7 @@ let kubectl: (...args: string[]) => Promise<string>;
 
 beforeAll(async () => {
   const program = (await ensureKubernetes())('kubectl');
-  kubectl = (...args) => command(program, ['--kubeconfig', inject('kubeconfig'), '-n', NAMESPACE, ...args]);
+  kubectl = (...args) => command(program, ['--kubeconfig', ownKubeconfig(), '-n', NAMESPACE, ...args]);
   await kubectl('create', 'namespace', NAMESPACE);
 });
 afterAll(() => kubectl('delete', 'namespace', NAMESPACE, '--wait=false'));

@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { command } from '../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { type ApiServer, connect } from '../testing/api-server.ts';
 import { ModelDeployment } from './model-deployment.ts';
 import type { ModelDeploymentStatus } from './model-deployment-status.ts';
@@ -8,9 +9,9 @@ import type { ModelDeploymentStatus } from './model-deployment-status.ts';
 let api: ApiServer;
 let kubectl: (...args: string[]) => Promise<string>;
 beforeAll(async () => {
-  api = await connect(inject('kubeconfig'));
+  api = await connect(ownKubeconfig());
   const program = (await ensureKubernetes())('kubectl');
-  kubectl = (...args) => command(program, ['--kubeconfig', inject('kubeconfig'), '-n', api.namespace, ...args]);
+  kubectl = (...args) => command(program, ['--kubeconfig', ownKubeconfig(), '-n', api.namespace, ...args]);
   await api.create(ModelDeployment, {
     metadata: { name: 'churn' },
     spec: { model: { uri: 's3://models/churn/' }, replicas: 2 },

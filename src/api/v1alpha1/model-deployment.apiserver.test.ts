@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { withDefaults } from '../defaults.ts';
 import { type ApiServer, connect } from '../testing/api-server.ts';
 import { cpu, digest, example, gpu, manifest, model, type Spec } from '../testing/manifests.ts';
@@ -6,7 +7,7 @@ import { ModelDeployment } from './model-deployment.ts';
 
 let api: ApiServer;
 beforeAll(async () => {
-  api = await connect(inject('kubeconfig'));
+  api = await connect(ownKubeconfig());
 });
 afterAll(() => api.dispose());
 

@@ -1,11 +1,12 @@
-import { afterAll, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { type ApiServer, connect } from '../testing/api-server.ts';
 import { manifest, type Spec } from '../testing/manifests.ts';
 import { ModelDeployment } from './model-deployment.ts';
 
 let api: ApiServer;
 beforeAll(async () => {
-  api = await connect(inject('kubeconfig'));
+  api = await connect(ownKubeconfig());
 });
 afterAll(() => api.dispose());
 

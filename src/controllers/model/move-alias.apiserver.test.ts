@@ -1,10 +1,11 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AuditedCluster, eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { MODELS, type Model } from '../kinds.ts';
 import { OperatorUnderTest } from '../testing/operator-under-test.ts';
 import { type AliasMoveRequest, moveAlias } from './move-alias.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 let cluster: AuditedCluster;
 let namespace: string;
 

@@ -1,10 +1,11 @@
-import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Manifest } from '../../runtime/api-client.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { SERVICE_ACCOUNTS } from '../resources.ts';
 import { digest, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
 
-const tenant = tenants(inject('kubeconfig'), { beforeEach, afterEach });
+const tenant = tenants(ownKubeconfig(), { beforeEach, afterEach });
 
 test('the ServiceAccount of Fairlead’s own stays for as long as a revision may be gone back to that runs under it', async () => {
   const { cluster } = tenant();

@@ -1,12 +1,13 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CountsSnapshot } from '../../api/counts.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { MODEL_DEPLOYMENTS } from '../kinds.ts';
 import { AUTOSCALERS, DEPLOYMENTS } from '../resources.ts';
 import { fastClock } from '../testing/played-cluster.ts';
 import { conditionOf, isReady, model, NAME, serves, tenants } from '../testing/tenant.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const tenant = tenants(kubeconfig, { beforeEach, afterEach });
 
 describe('with an autoscaler', () => {

@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sleep } from '../../runtime/clock.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { PODS } from '../resources.ts';
 import { isRouterPod } from '../router/selector.ts';
 import { ApiGateway } from '../testing/api-gateway.ts';
@@ -8,7 +9,7 @@ import { OperatorUnderTest } from '../testing/operator-under-test.ts';
 import { fastClock } from '../testing/played-cluster.ts';
 import { conditionOf, digest, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const clock = fastClock(20);
 const tenant = tenants(kubeconfig, { beforeEach, afterEach }, clock);
 

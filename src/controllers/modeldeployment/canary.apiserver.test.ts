@@ -1,11 +1,12 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ROUTER_NAME } from '../../api/names.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { CONFIG_MAPS, DEPLOYMENTS, SERVICES } from '../resources.ts';
 import { digest, loadFails, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
 import { leadOf } from './routing/lead.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const tenant = tenants(kubeconfig, { beforeEach, afterEach });
 
 /** Steps that nothing but the routers' word holds up. */

@@ -1,11 +1,12 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { command } from '../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
 import { gatewayApiCrds } from '../../../e2e/services/gateway-api.ts';
 import { LABELS } from '../../api/names.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { SERVICES } from '../resources.ts';
 import { PlayedGateway } from '../testing/played-gateway.ts';
 import { digest, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
@@ -15,7 +16,7 @@ import { leadOf } from './routing/lead.ts';
 
 /** A first run on a machine fetches the CRDs. */
 const WITH_DOWNLOAD_MS = 300_000;
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const tenant = tenants(kubeconfig, { beforeEach, afterEach });
 let crds: (verb: 'install' | 'uninstall') => Promise<void>;
 

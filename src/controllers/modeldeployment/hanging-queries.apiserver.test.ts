@@ -1,10 +1,11 @@
-import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { fastClock } from '../testing/played-cluster.ts';
 import { PlayedTraffic } from '../testing/played-traffic.ts';
 import { model, NAME, serves, tenants } from '../testing/tenant.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const clock = fastClock(20);
 const tenant = tenants(kubeconfig, { beforeEach, afterEach }, clock);
 

@@ -1,8 +1,9 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import { conditionOf, digest, loadFails, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
 
-const tenant = tenants(inject('kubeconfig'), { beforeEach, afterEach });
+const tenant = tenants(ownKubeconfig(), { beforeEach, afterEach });
 
 const steps = [{ weight: 10, hold: 'UntilPromoted' }, { weight: 50 }];
 const rollout = { strategy: 'Canary', steps, analysis: { metrics: [] } };

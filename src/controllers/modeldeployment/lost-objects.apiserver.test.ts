@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { DEPLOYMENTS, SERVICES } from '../resources.ts';
 import { conditionOf, model, serves, tenants } from '../testing/tenant.ts';
 
-const tenant = tenants(inject('kubeconfig'), { beforeEach, afterEach });
+const tenant = tenants(ownKubeconfig(), { beforeEach, afterEach });
 
 const rollout = {
   strategy: 'Canary',

@@ -1,11 +1,12 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { MODEL_VERSIONS, MODELS } from '../kinds.ts';
 import { DEPLOYMENTS, JOBS } from '../resources.ts';
 import { fastClock } from '../testing/played-cluster.ts';
 import { conditionOf, digest, isReady, model, served, serves, tenants } from '../testing/tenant.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 // Waits of minutes between attempts pass in seconds.
 const clock = fastClock(40);
 const tenant = tenants(kubeconfig, { beforeEach, afterEach }, clock);

@@ -1,12 +1,13 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ROUTER_NAME } from '../../api/names.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { CONFIG_MAPS, DEPLOYMENTS, SERVICES } from '../resources.ts';
 import { conditionOf, model, NAME, tenants } from '../testing/tenant.ts';
 import { leadOf } from './routing/lead.ts';
 import { routeIn, routeName } from './routing/route.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const tenant = tenants(kubeconfig, { beforeEach, afterEach });
 
 const lead = async (name: string) => leadOf(await tenant().cluster.get(SERVICES, name))?.to;

@@ -1,14 +1,15 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ROUTER_NAME } from '../../api/names.ts';
 import type { Manifest } from '../../runtime/api-client.ts';
 import { ApiError } from '../../runtime/api-error.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import type { Resource } from '../../runtime/types.ts';
 import { DEPLOYMENTS, EVENTS, SERVICE_ACCOUNTS, SERVICES } from '../resources.ts';
 import { fastClock } from '../testing/played-cluster.ts';
 import { conditionOf, digest, isReady, model, NAME, tenants } from '../testing/tenant.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const tenant = tenants(kubeconfig, { beforeEach, afterEach });
 
 describe('what the cluster refuses', () => {

@@ -1,11 +1,12 @@
-import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Route } from '../../api/route.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import { SERVICES } from '../resources.ts';
 import { digest, model, NAME, serves, tenants } from '../testing/tenant.ts';
 
-const tenant = tenants(inject('kubeconfig'), { beforeEach, afterEach });
+const tenant = tenants(ownKubeconfig(), { beforeEach, afterEach });
 
 const rollout = {
   strategy: 'Canary',

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { MODEL_DEPLOYMENTS } from '../kinds.ts';
 import {
   AUTOSCALERS,
@@ -11,7 +12,7 @@ import {
 } from '../resources.ts';
 import { conditionOf, digest, isReady, loadFails, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const tenant = tenants(kubeconfig, { beforeEach, afterEach });
 
 describe('a new ModelDeployment', () => {

@@ -1,13 +1,14 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ROUTER_NAME } from '../../api/names.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import type { OperatorUnderTest } from '../testing/operator-under-test.ts';
 import { fastClock } from '../testing/played-cluster.ts';
 import { PlayedTraffic } from '../testing/played-traffic.ts';
 import { digest, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
 import { REVISION_ANNOTATIONS } from './revision.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const clock = fastClock(20);
 const tenant = tenants(kubeconfig, { beforeEach, afterEach }, clock);
 

@@ -1,10 +1,11 @@
-import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { EVENTS, PODS } from '../resources.ts';
 import { fastClock } from '../testing/played-cluster.ts';
 import { conditionOf, digest, model, tenants } from '../testing/tenant.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 // What is only looked into after half a minute is looked into at once.
 const clock = fastClock(40);
 const tenant = tenants(kubeconfig, { beforeEach, afterEach }, clock);

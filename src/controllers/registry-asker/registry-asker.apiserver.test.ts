@@ -1,12 +1,13 @@
-import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { REGISTRY_NAME } from '../../api/names.ts';
 import type { RegistryAnswer, RegistryConfig, RegistryFailure } from '../../api/registry-answers.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { CONFIG_MAPS, DEPLOYMENTS, type Deployment, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
 import { conditionOf, digest, isReady, NAME, tenants } from '../testing/tenant.ts';
 import { ASKER_LABEL } from './asker.ts';
 
-const tenant = tenants(inject('kubeconfig'), { beforeEach, afterEach });
+const tenant = tenants(ownKubeconfig(), { beforeEach, afterEach });
 const model = { uri: 'models:/churn@champion', endpoint: 'http://mlflow.ml:5000' };
 const found = (version: string): RegistryAnswer => ({
   kind: 'found',

@@ -20,7 +20,7 @@ export class ApiGateway {
   readonly #agent: Agent;
   readonly #origin: URL;
   readonly #headers: Readonly<Record<string, string>>;
-  #passed = 0;
+  #writes = 0;
   #isAway = false;
   #cutOff: (CutOff & { readonly reached: () => void }) | undefined;
 
@@ -49,14 +49,14 @@ export class ApiGateway {
     return gateway;
   }
 
-  /** Writes that the API server has answered since a process was last cut off. */
+  /** Writes that were let through to the API server since a process was last cut off. */
   get writes(): number {
-    return this.#passed;
+    return this.#writes;
   }
 
   /** Counts from 0 again. Resolves when the write has come and is held up; the process waits for an answer then. */
   cutOff(at: CutOff): Promise<void> {
-    this.#passed = 0;
+    this.#writes = 0;
     return new Promise((resolve) => {
       this.#cutOff = { ...at, reached: resolve };
     });
@@ -64,7 +64,7 @@ export class ApiGateway {
 
   /** Lets every write pass from now on, and counts them from 0. */
   open(): void {
-    this.#passed = 0;
+    this.#writes = 0;
     this.#cutOff = undefined;
   }
 
@@ -93,12 +93,14 @@ export class ApiGateway {
     const { method = 'GET', url: path = '/' } = incoming;
     const isWrite = method !== 'GET' && !path.includes('/events');
     const at = this.#cutOff;
-    const isCutOff = isWrite && at !== undefined && this.#passed >= at.afterWrites;
-    // All writes that come after the one that is held up are lost with it.
+    const isCutOff = isWrite && at !== undefined && this.#writes >= at.afterWrites;
     if (isCutOff && !at.isCarriedOut) {
       at.reached();
       return;
     }
+    // All writes that come after the one that is held up are lost.
+    if (isCutOff && this.#writes > at.afterWrites) return;
+    if (isWrite) this.#writes += 1;
     const { host: _host, ...headers } = incoming.headers;
     const { hostname, port } = this.#origin;
     const options = { agent: this.#agent, hostname, port, method, path, headers: { ...headers, ...this.#headers } };
@@ -108,7 +110,6 @@ export class ApiGateway {
         at.reached();
         return;
       }
-      if (isWrite) this.#passed += 1;
       outgoing.writeHead(response.statusCode ?? 502, response.headers);
       response.pipe(outgoing);
     });

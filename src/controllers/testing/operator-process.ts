@@ -1,15 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-
-const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
 
 /** The operator as a process of its own on one namespace, to be killed. It says errors on this one's stderr. */
-export function startOperatorProcess(kubeconfigPath: string, namespace: string): ChildProcess {
+export function startOperatorProcess(program: string, kubeconfigPath: string, namespace: string): ChildProcess {
   const flags = ['--kubeconfig', kubeconfigPath, '--namespaces', namespace, '--no-leader-elect'];
   const ports = ['--health-port', '0', '--metrics-port', '0'];
   const images = ['--server-image', 'example.com/fairlead:1', '--log-level', 'error'];
-  return spawn(process.execPath, [main, 'operator', ...flags, ...ports, ...images], {
+  return spawn(process.execPath, [program, 'operator', ...flags, ...ports, ...images], {
     stdio: ['ignore', 'ignore', 'inherit'],
   });
 }

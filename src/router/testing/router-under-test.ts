@@ -2,11 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { networkInterfaces } from 'node:os';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-
-const main = fileURLToPath(new URL('../../main.ts', import.meta.url));
 
 export interface RouterFlags {
+  /** Fairlead's program: what Node runs. */
+  readonly program: string;
   readonly kubeconfig: string;
   readonly namespace: string;
   readonly podName: string;
@@ -29,11 +28,19 @@ export class RouterUnderTest {
   readonly #exited: Promise<number | null>;
   #wake = Promise.withResolvers<void>();
 
-  constructor({ kubeconfig, namespace, podName, host = '127.0.0.1', stateDir, drainDelay = '0' }: RouterFlags) {
+  constructor({
+    program,
+    kubeconfig,
+    namespace,
+    podName,
+    host = '127.0.0.1',
+    stateDir,
+    drainDelay = '0',
+  }: RouterFlags) {
     const flags = ['--kubeconfig', kubeconfig, '--namespace', namespace, '--pod-name', podName];
     const more = ['--host', host, '--metrics-port', '0', '--drain-delay', drainDelay];
     const kept = stateDir === undefined ? [] : ['--state-dir', stateDir];
-    this.#child = spawn(process.execPath, [main, 'router', ...flags, ...more, ...kept], {
+    this.#child = spawn(process.execPath, [program, 'router', ...flags, ...more, ...kept], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     this.#exited = once(this.#child, 'close').then(([code]) => code as number | null);

@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../../runtime/testing/own-control-plane.ts';
 import { MODEL_DEPLOYMENTS } from '../../kinds.ts';
 import { fastClock } from '../../testing/played-cluster.ts';
 import { conditionOf, digest, model, served, serves, type Tenant, tenants } from '../../testing/tenant.ts';
 
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 const clock = fastClock(20);
 const tenant = tenants(kubeconfig, { beforeEach, afterEach }, clock);
 

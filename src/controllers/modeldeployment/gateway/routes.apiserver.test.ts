@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { command } from '../../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../../e2e/cluster/kubernetes.ts';
 import { gatewayApiCrds } from '../../../../e2e/services/gateway-api.ts';
@@ -10,6 +10,7 @@ import { Applier } from '../../../runtime/apply.ts';
 import { systemClock } from '../../../runtime/clock.ts';
 import { Informers } from '../../../runtime/informers.ts';
 import { AuditedCluster, eventually, silentLogger } from '../../../runtime/testing/cluster.ts';
+import { ownKubeconfig } from '../../../runtime/testing/own-control-plane.ts';
 import { OWNER } from '../../testing/spec.ts';
 import type { Owner } from '../children.ts';
 import { schemaRefusal } from './refusal.ts';
@@ -19,7 +20,7 @@ import { splitOfRoute } from './split.ts';
 
 /** A first run on a machine fetches the CRDs. */
 const WITH_DOWNLOAD_MS = 300_000;
-const kubeconfig = inject('kubeconfig');
+const kubeconfig = ownKubeconfig();
 let user: AuditedCluster;
 let namespace: string;
 let kubectl: (...args: string[]) => Promise<string>;

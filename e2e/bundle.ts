@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { repositoryRoot } from '../../e2e/cluster/paths.ts';
+import { repositoryRoot } from './cluster/paths.ts';
 
 export interface Bundle {
   /** What Node runs, with everything that the image holds beside it. */
@@ -13,8 +13,7 @@ export interface Bundle {
 
 /** The program as its image has it. */
 export async function bundle(): Promise<Bundle> {
-  console.log('bundling the program as its image does');
-  const directory = await mkdtemp(join(tmpdir(), 'fairlead-bench-'));
+  const directory = await mkdtemp(join(tmpdir(), 'fairlead-bundle-'));
   await promisify(execFile)(process.execPath, ['scripts/build.ts', '--out', directory], { cwd: repositoryRoot });
   return { program: join(directory, 'main.js'), remove: () => rm(directory, { recursive: true, force: true }) };
 }

@@ -1,10 +1,10 @@
 import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { ownKubeconfig } from '../../e2e/cluster/own-control-plane.ts';
 import { ANNOTATIONS } from '../api/names.ts';
 import type { ModelDeploymentStatus } from '../api/v1alpha1/model-deployment-status.ts';
 import { MODEL_DEPLOYMENTS, MODELS } from '../controllers/kinds.ts';
 import { AuditedCluster, eventually } from '../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../runtime/testing/own-control-plane.ts';
 import { requestAction } from './request-action.ts';
 
 /** The program itself, as a person starts it; the test plays the operator. */

@@ -1,9 +1,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { afterEach, beforeEach, expect, inject, test } from 'vitest';
+import { ownKubeconfig } from '../../e2e/cluster/own-control-plane.ts';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { findCondition } from '../runtime/conditions.ts';
 import { eventually } from '../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../runtime/testing/own-control-plane.ts';
 import { MODEL_DEPLOYMENTS, type ModelDeployment } from './kinds.ts';
 import { DEPLOYMENTS, EVENTS } from './resources.ts';
 import { ApiGateway } from './testing/api-gateway.ts';

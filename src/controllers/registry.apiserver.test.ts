@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../e2e/cluster/own-control-plane.ts';
 import { findCondition } from '../runtime/conditions.ts';
 import { eventually } from '../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../runtime/testing/own-control-plane.ts';
 import type { KubeObject, Resource } from '../runtime/types.ts';
 import { MODEL_DEPLOYMENTS, MODEL_VERSIONS, MODELS } from './kinds.ts';
 import { OperatorUnderTest } from './testing/operator-under-test.ts';

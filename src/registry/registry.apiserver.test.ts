@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { dump, load } from 'js-yaml';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../e2e/cluster/own-control-plane.ts';
 import { CONFIG } from '../api/install/manifests.ts';
 import { REGISTRY_NAME } from '../api/names.ts';
 import type { RegistryConfig } from '../api/registry-answers.ts';
@@ -15,7 +16,6 @@ import { MlflowRegistry } from '../integrations/mlflow.ts';
 import type { Manifest } from '../runtime/api-client.ts';
 import { systemClock } from '../runtime/clock.ts';
 import { AuditedCluster, eventually, silentLogger } from '../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../runtime/testing/own-control-plane.ts';
 import { defineResource } from '../runtime/types.ts';
 import { Asking } from './asking.ts';
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { load } from 'js-yaml';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { freePort } from '../../e2e/cluster/free-port.ts';
+import { ownKubeconfig } from '../../e2e/cluster/own-control-plane.ts';
 import { ANNOTATIONS, LABELS } from '../api/names.ts';
 import { ROUTE_KEY, type Route } from '../api/route.ts';
 import { ApiClient } from '../runtime/api-client.ts';
@@ -15,7 +16,6 @@ import { KubeTransport } from '../runtime/kube-transport.ts';
 import { LEASES } from '../runtime/kubernetes-resources.ts';
 import { PodTransport } from '../runtime/pod-transport.ts';
 import { AuditedCluster, CONFIG_MAPS, configMap, eventually, silentLogger } from '../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../runtime/testing/own-control-plane.ts';
 import { defineResource } from '../runtime/types.ts';
 import { RouterProcess } from './router-process.ts';
 

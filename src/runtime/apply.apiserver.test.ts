@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../e2e/cluster/own-control-plane.ts';
 import type { DesiredObject } from './apply.ts';
 import { DONE, TerminalError } from './outcome.ts';
 import { configMap, eventually } from './testing/cluster.ts';
 import { applying, controller, DEPLOYMENTS, desiredDeployment, ManagerFixture } from './testing/manager-fixture.ts';
-import { ownKubeconfig } from './testing/own-control-plane.ts';
 import { defineResource } from './types.ts';
 
 const kubeconfig = ownKubeconfig();

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../e2e/cluster/own-control-plane.ts';
 import { LEASES } from './kubernetes-resources.ts';
 import { LeadershipLostError } from './manager.ts';
 import { DONE } from './outcome.ts';
 import { eventually } from './testing/cluster.ts';
 import { applying, controller, DEPLOYMENTS, desiredDeployment, ManagerFixture } from './testing/manager-fixture.ts';
-import { ownKubeconfig } from './testing/own-control-plane.ts';
 
 const kubeconfig = ownKubeconfig();
 let fixture: ManagerFixture;

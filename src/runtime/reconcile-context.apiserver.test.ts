@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createLogger, type Logger, transports } from 'winston';
+import { ownKubeconfig } from '../../e2e/cluster/own-control-plane.ts';
 import { OperatorMetrics } from '../telemetry/operator-metrics.ts';
 import type { EventInput } from './events.ts';
 import { EVENTS } from './kubernetes-resources.ts';
@@ -16,7 +17,6 @@ import {
   desiredDeployment,
   ManagerFixture,
 } from './testing/manager-fixture.ts';
-import { ownKubeconfig } from './testing/own-control-plane.ts';
 import { controllerReference } from './types.ts';
 
 const kubeconfig = ownKubeconfig();

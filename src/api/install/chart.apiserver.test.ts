@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { command } from '../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { CHART, CONFIG, find, type ManifestObject, parse } from './manifests.ts';
 
 const NAMESPACE = 'fairlead-system';

@@ -2,9 +2,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { command } from '../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { ACTION_VERBS } from '../../rollout/action.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { ANNOTATIONS } from '../names.ts';
 import { CONFIG } from './manifests.ts';
 

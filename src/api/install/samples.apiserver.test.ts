@@ -4,7 +4,7 @@ import { load } from 'js-yaml';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { command } from '../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { CONFIG } from './manifests.ts';
 
 const NAMESPACE = 'samples';

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { command } from '../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { type ApiServer, connect } from '../testing/api-server.ts';
 import { ModelDeployment } from './model-deployment.ts';
 import type { ModelDeploymentStatus } from './model-deployment-status.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { type ApiServer, connect } from '../testing/api-server.ts';
 import { cpu, digest, example, gpu, manifest, model, type Spec } from '../testing/manifests.ts';
 import { ModelDeployment } from './model-deployment.ts';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { type ApiServer, connect } from '../testing/api-server.ts';
 import { Model } from './model.ts';
 import { ModelVersion } from './model-version.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { AuditedCluster, eventually } from '../../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { MODELS, type Model } from '../kinds.ts';
 import { OperatorUnderTest } from '../testing/operator-under-test.ts';
 import { type AliasMoveRequest, moveAlias } from './move-alias.ts';

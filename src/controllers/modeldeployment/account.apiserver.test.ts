@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import type { Manifest } from '../../runtime/api-client.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { SERVICE_ACCOUNTS } from '../resources.ts';
 import { digest, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
 

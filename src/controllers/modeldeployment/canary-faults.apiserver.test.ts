@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { sleep } from '../../runtime/clock.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { PODS } from '../resources.ts';
 import { isRouterPod } from '../router/selector.ts';
 import { ApiGateway } from '../testing/api-gateway.ts';

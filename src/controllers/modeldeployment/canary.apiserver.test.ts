@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { ROUTER_NAME } from '../../api/names.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { CONFIG_MAPS, DEPLOYMENTS, SERVICES } from '../resources.ts';
 import { digest, loadFails, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
 import { leadOf } from './routing/lead.ts';

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import { conditionOf, digest, loadFails, model, NAME, served, serves, tenants } from '../testing/tenant.ts';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { MODEL_VERSIONS, MODELS } from '../kinds.ts';
 import { DEPLOYMENTS, JOBS } from '../resources.ts';
 import { fastClock } from '../testing/played-cluster.ts';

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { ROUTER_NAME } from '../../api/names.ts';
 import type { Manifest } from '../../runtime/api-client.ts';
 import { ApiError } from '../../runtime/api-error.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import type { Resource } from '../../runtime/types.ts';
 import { DEPLOYMENTS, EVENTS, SERVICE_ACCOUNTS, SERVICES } from '../resources.ts';
 import { fastClock } from '../testing/played-cluster.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import type { Route } from '../../api/route.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import { SERVICES } from '../resources.ts';
 import { digest, model, NAME, serves, tenants } from '../testing/tenant.ts';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { ROUTER_NAME } from '../../api/names.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import type { OperatorUnderTest } from '../testing/operator-under-test.ts';
 import { fastClock } from '../testing/played-cluster.ts';
 import { PlayedTraffic } from '../testing/played-traffic.ts';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { EVENTS, PODS } from '../resources.ts';
 import { fastClock } from '../testing/played-cluster.ts';
 import { conditionOf, digest, model, tenants } from '../testing/tenant.ts';

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { REGISTRY_NAME } from '../../api/names.ts';
 import type { RegistryAnswer, RegistryConfig, RegistryFailure } from '../../api/registry-answers.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
-import { ownKubeconfig } from '../../runtime/testing/own-control-plane.ts';
 import { CONFIG_MAPS, DEPLOYMENTS, type Deployment, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
 import { conditionOf, digest, isReady, NAME, tenants } from '../testing/tenant.ts';
 import { ASKER_LABEL } from './asker.ts';

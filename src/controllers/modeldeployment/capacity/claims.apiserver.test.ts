@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ownKubeconfig } from '../../../runtime/testing/own-control-plane.ts';
+import { ownKubeconfig } from '../../../../e2e/cluster/own-control-plane.ts';
 import { MODEL_DEPLOYMENTS } from '../../kinds.ts';
 import { fastClock } from '../../testing/played-cluster.ts';
 import { conditionOf, digest, model, served, serves, type Tenant, tenants } from '../../testing/tenant.ts';

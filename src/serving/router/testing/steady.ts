@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 
 const INTERVAL_MS = 100;
-const TIMEOUT_MS = 5_000;
+const TIMEOUT_MS = 30_000;
 
 /**
  * Resolves to a count that grew, once windows and buffers on the way are full and it does not grow any more.

@@ -1,5 +1,14 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from 'node:v8';
 import { Command } from 'commander';
+
+/**
+ * What a request allocates dies with it, and V8 is not to learn otherwise: the first of Node's streams hold everything
+ * that hangs on them for a while (WritableState writes a function as a property's value, which goes to the old space), and
+ * V8 concludes from that to allocate there whatever comes after. Half of the heap was then kept at each scavenge (40 ms
+ * in place of 3), for as long as the process ran. docs/decisions/0026.
+ */
+setFlagsFromString('--no-allocation-site-pretenuring');
 
 /**
  * One program, several roles. Each role is imported only when it is asked for: a server never pays for the Kubernetes

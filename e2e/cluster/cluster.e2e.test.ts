@@ -6,7 +6,8 @@ import { ensureFairleadImage, imageSizes } from './image.ts';
 import { createKwokNodes, deleteKwokNodes, KWOK_TAINT } from './kwok.ts';
 import { isOwnNode, OWN_NODE } from './own-node.ts';
 
-const NODES = { prefix: 'gpu', count: 200 } as const;
+/** Of a label of their own, so that no pods come to nodes of other tests. */
+const NODES = { prefix: 'gpu', count: 200, labels: { 'fairlead.dev/test': 'many' } } as const;
 
 const securityContext = {
   allowPrivilegeEscalation: false,
@@ -68,7 +69,7 @@ describeWhere(isOwnNode, OWN_NODE)("Fairlead's own cluster", () => {
           template: {
             metadata: { labels: { app: 'many' } },
             spec: {
-              nodeSelector: { type: 'kwok' },
+              nodeSelector: NODES.labels,
               tolerations: [{ ...KWOK_TAINT, operator: 'Equal' }],
               containers: [
                 { name: 'main', image: 'none', resources: { limits: { 'nvidia.com/gpu': '8' } }, securityContext },

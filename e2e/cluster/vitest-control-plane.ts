@@ -5,6 +5,7 @@ import { bundle } from '../bundle.ts';
 import { command } from './command.ts';
 import { startControlPlane } from './control-plane.ts';
 import { repositoryRoot } from './paths.ts';
+import { untilEstablished } from './wait.ts';
 
 /**
  * Global setup of the project `apiserver`: a control plane with the CRDs installed for each of its workers, so that a
@@ -43,5 +44,5 @@ async function installCrds(kubectl: string, kubeconfigPath: string): Promise<voi
   const flags = ['--kubeconfig', kubeconfigPath];
   const names = files.flatMap((file) => ['-f', join(directory, file)]);
   await command(kubectl, [...flags, 'apply', '--server-side', ...names]);
-  await command(kubectl, [...flags, 'wait', '--for=condition=Established', '--timeout=30s', ...names]);
+  await untilEstablished((...args) => command(kubectl, [...flags, ...args, ...names]));
 }

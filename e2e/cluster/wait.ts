@@ -22,3 +22,13 @@ export async function waitFor(
     await delay(intervalMs);
   }
 }
+
+/** Waits until definitions of resources that were just applied are established; `kubectl` adds where they are. */
+export async function untilEstablished(kubectl: (...args: string[]) => Promise<unknown>): Promise<void> {
+  const isSo = async () => {
+    await kubectl('wait', '--for=condition=Established', '--timeout=30s');
+    return true as const;
+  };
+  // It fails at once where one has no conditions yet.
+  await waitFor('definitions are established', isSo, { timeoutMs: 60_000 });
+}

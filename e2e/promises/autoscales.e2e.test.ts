@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
-import { kubectl, modelDeployment, startModelStore, untilReady, useNamespace } from '../environment.ts';
+import { kubectl, modelDeployment, startModelStore, until, untilReady, useNamespace } from '../environment.ts';
 
 const NAME = 'model';
 const HPAS = '/apis/autoscaling/v2';
@@ -47,8 +47,12 @@ describe('autoscaling', () => {
   });
 
   it('leaves the replicas to the autoscaler', async () => {
+    // The autoscaler would scale back when it looks next: it is told to leave the count alone.
+    const behavior = { scaleDown: { selectPolicy: 'Disabled' }, scaleUp: { selectPolicy: 'Disabled' } };
+    await kubectl().patch('hpa', namespace, revision, { spec: { behavior } });
     await kubectl().run(['scale', 'deployment', revision, '-n', namespace, '--replicas=3']);
     await kubectl().patch('md', namespace, NAME, { metadata: { annotations: { touched: 'yes' } } });
+    await until(namespace, NAME, ({ status }) => status.readyReplicas === 3);
     const deployment = await kubectl().json(['get', 'deployment', revision, '-n', namespace, '--show-managed-fields']);
     const owners =
       (deployment.metadata as { managedFields?: { manager: string; fieldsV1: object }[] }).managedFields ?? [];

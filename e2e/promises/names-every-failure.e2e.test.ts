@@ -120,9 +120,10 @@ describe.concurrent('status names every failure, with what to do', () => {
     expect(await untilNamed('missing', 'ModelNotFound')).toMatch(/404|not found/i);
     await startModelStore(namespace, { ...files, 'none.onnx': whole });
     await kubectl().run(['rollout', 'restart', 'deployment/model-store', '-n', namespace]);
-    const found = await until(namespace, 'missing', (object) => condition(object, 'Ready')?.status === 'True');
+    const isReady = (object: ClusterObject) => condition(object, 'Ready')?.status === 'True';
+    const found = await until(namespace, 'missing', isReady, 240_000);
     expect(found.status.phase).toBe('Ready');
-  });
+  }, 500_000);
 
   it('names the quota that refuses pods', async () => {
     await kubectl().apply({

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { inferByGrpc } from '../client/grpc.ts';
 import { inferRows, predictions } from '../client/rest.ts';
 import { isOwnNode, OWN_NODE } from '../cluster/own-node.ts';
-import { waitFor } from '../cluster/wait.ts';
+import { untilEstablished, waitFor } from '../cluster/wait.ts';
 import { describeWhere } from '../describe-where.ts';
 import {
   kubeconfigPath,
@@ -118,7 +118,7 @@ describeWhere(isOwnNode, OWN_NODE)('a gateway of the cluster, which is Traefik h
   beforeAll(async () => {
     crds = await gatewayApiCrds();
     await kubectl().run(['apply', '--server-side', '--force-conflicts', '-f', crds]);
-    await kubectl().run(['wait', '--for=condition=Established', '--timeout=30s', '-f', crds]);
+    await untilEstablished((...args) => kubectl().run([...args, '-f', crds]));
     proxy = await startTraefik(kubeconfigPath());
     url = `http://127.0.0.1:${proxy.ports.http}`;
     const listener = (name: 'http' | 'grpc') => ({ name, protocol: 'HTTP', port: proxy.ports[name] });
@@ -141,7 +141,7 @@ describeWhere(isOwnNode, OWN_NODE)('a gateway of the cluster, which is Traefik h
     await until(namespace, NAME, ({ status }) => status.address.external !== undefined);
   }, WITH_BUILD_MS);
   afterAll(async () => {
-    await kubectl().run(['delete', '--ignore-not-found', '--timeout=60s', '-f', crds]);
+    await kubectl().run(['delete', '--ignore-not-found', '--timeout=240s', '-f', crds]);
     await proxy?.stop();
   });
 

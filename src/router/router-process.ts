@@ -34,11 +34,12 @@ export interface RouterProcessOptions {
   /** Undefined: nothing is kept, and a start needs the API server. */
   readonly kept: KeptState | undefined;
   readonly drainDelayMs: number;
+  /** How long leaving the last counts may take; 2 s where nothing else is said. */
+  readonly reportLimitMs?: number;
 }
 
 /** How long a start waits for the API server before what was kept will do. */
 const API_PATIENCE_MS = 2_000;
-/** Leaving the last counts may take so long. */
 const REPORT_LIMIT_MS = 2_000;
 
 /** The routers' one process: the table of routes, what feeds it, what it keeps, what it tells, and how it stops. */
@@ -118,7 +119,7 @@ export class RouterProcess {
    * Resolves to whether every request was answered.
    */
   async stop(hurry: AbortSignal): Promise<boolean> {
-    const { clock, logger, drainDelayMs } = this.#options;
+    const { clock, logger, drainDelayMs, reportLimitMs = REPORT_LIMIT_MS } = this.#options;
     logger.info('stopping: not ready any more, still serving', { drainDelayMs });
     this.#isStopping = true;
     await sleep(clock, drainDelayMs * PART_BEFORE_CLOSING, hurry);
@@ -129,7 +130,7 @@ export class RouterProcess {
     this.#table.kill();
     this.#grpc.destroy();
     this.#keeper.stop();
-    await this.#report.end(this.#counts(), AbortSignal.any([hurry, AbortSignal.timeout(REPORT_LIMIT_MS)]));
+    await this.#report.end(this.#counts(), AbortSignal.any([hurry, AbortSignal.timeout(reportLimitMs)]));
     this.#following.abort();
     await this.#probes?.close();
     return isComplete;

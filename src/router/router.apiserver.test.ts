@@ -1,9 +1,9 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import Value from 'typebox/value';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, onTestFinished, test } from 'vitest';
 import { type ControlPlane, startControlPlane } from '../../e2e/cluster/control-plane.ts';
 import { freePort, freePorts } from '../../e2e/cluster/free-port.ts';
 import { CountsSnapshot } from '../api/counts.ts';
@@ -35,7 +35,7 @@ afterAll(async () => {
 beforeEach(async () => {
   routers = [];
   namespace = await cluster.createNamespace();
-  stateDir = await mkdtemp(join(tmpdir(), 'fairlead-router-'));
+  stateDir = await stateDirectory();
   port = await freePort();
   pods = [await NamedPod.start('old', POD_ADDRESS), await NamedPod.start('new', POD_ADDRESS)];
   for (const revision of ['old', 'new']) await createSlice(revision);
@@ -44,6 +44,13 @@ afterEach(async () => {
   await Promise.all(routers.map((router) => router.kill()));
   for (const pod of pods) pod.kill();
 });
+
+/** Deleted with the test, once its routers are gone. */
+async function stateDirectory(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'fairlead-router-'));
+  onTestFinished(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
 
 function start(options: Partial<RouterFlags> = {}): RouterUnderTest {
   const flags = {
@@ -84,7 +91,7 @@ function route(generation: number, weightOfNew: number, modelDeployment = 'churn
     modelDeployment,
     ports: { http: at },
     backends: [backend('new', weightOfNew, 1), backend('old', 100 - weightOfNew, 0)],
-    limits: { maxBodyBytes: 1_000, maxQueue: 10, maxInFlight: 10, timeoutMs: 1_000 },
+    limits: { maxBodyBytes: 1_000, maxQueue: 10, maxInFlight: 10, timeoutMs: 30_000 },
   };
   return { [ROUTE_KEY]: JSON.stringify(whole) };
 }
@@ -160,7 +167,7 @@ describe('a router', () => {
     const generations = new Map(names.map((name) => [name, 1]));
     for (const [name, at] of routes) await createRoute(route(1, 0, name, at), name);
     const started = hosts.map(async (host, index) =>
-      start({ podName: `router-${index}`, host, stateDir: await mkdtemp(join(tmpdir(), 'fairlead-router-')) }).ready(),
+      start({ podName: `router-${index}`, host, stateDir: await stateDirectory() }).ready(),
     );
     await Promise.all(started);
     const areAcknowledged = async () => {
@@ -205,7 +212,7 @@ describe('a router', () => {
 
   test('told to stop, it serves on while endpoints follow, leaves its last counts, and ends with 0', async () => {
     await createRoute(route(1, 0));
-    const router = start({ drainDelay: '1s' });
+    const router = start({ drainDelay: '5s' });
     const metrics = await router.ready();
     expect(await ask()).toBe('old');
     await acknowledged(1);

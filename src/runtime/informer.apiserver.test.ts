@@ -198,7 +198,7 @@ describe('an informer through faults', () => {
       ),
     );
     await create('new');
-    await eventually('the new state', () => names().join() === 'new,stays');
+    await eventually('the new state', () => names().join() === 'new,stays', 60_000);
     expect(changes.filter((change) => change.new === undefined).map((change) => change.old?.metadata.name)).toEqual([
       'goes',
     ]);

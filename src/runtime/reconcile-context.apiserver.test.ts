@@ -149,7 +149,8 @@ describe('a controller', () => {
     await eventually('the second status', async () => (await fixture.getDeployment('d')).status?.readyReplicas === 2);
     expect((await fixture.getDeployment('d')).status).toMatchObject({ observedGeneration: 5, replicas: 2 });
     expect(attempts).toBeGreaterThan(1);
-    expect(running.cluster.writes.filter(({ status }) => status === 409)).toHaveLength(1);
+    // More than once where the watch is slow to tell of the other's write.
+    expect(running.cluster.writes.map(({ status }) => status)).toContain(409);
     await running.end();
   });
 

@@ -172,7 +172,13 @@ describe('an action', () => {
         '-n',
         `${NAMESPACE}-other`,
       );
-      await expect(send('dana', 'create', object, '-n', `${NAMESPACE}-other`)).rejects.toThrow('may not promote');
+      // Until the API server knows the new binding, she is refused for want of that.
+      await eventually('it is the policy that refuses', () =>
+        send('dana', 'create', object, '-n', `${NAMESPACE}-other`).then(
+          () => false,
+          (error: Error) => error.message.includes('may not promote'),
+        ),
+      );
     } finally {
       await kubectl('delete', 'namespace', `${NAMESPACE}-other`, '--wait=false');
     }

@@ -111,7 +111,7 @@ describe('with an autoscaler', () => {
       eventually(
         `a minimum of ${min}`,
         async () => JSON.stringify(await bounds()) === JSON.stringify([[min, 6]]),
-        20_000,
+        60_000,
       );
     await untilBounds(2);
     // Of each of two routers.

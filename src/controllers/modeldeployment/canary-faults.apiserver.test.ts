@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
+import { ANNOTATIONS } from '../../api/names.ts';
 import { sleep } from '../../runtime/clock.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
 import { PODS } from '../resources.ts';
@@ -35,7 +36,7 @@ describe('a canary on its way', () => {
       await tenant().create({ model: model('1'), ...canary });
       await tenant().untilReady();
       await tenant().change({ model: model('2') });
-      await tenant().until('weight 10', ({ status }) => status?.canary?.weight === 10);
+      await eventually('weight 10', () => tenant().cluster.routers.weights(NAME).includes('10/90'), 60_000);
       gateway.away();
       await sleep(clock, 120_000);
       gateway.back();
@@ -51,16 +52,22 @@ describe('a canary on its way', () => {
   test('loses no step when its pods are evicted at weight 50, and users are sent to the revision before meanwhile', async () => {
     const { cluster } = tenant();
     tenant().startOperator({ clock });
-    await tenant().create({ model: model('1'), ...canary });
+    const steps = [
+      { weight: 10, hold: '60s' },
+      { weight: 50, hold: 'UntilPromoted' },
+    ];
+    await tenant().create({ model: model('1'), ...canary, rollout: { ...canary.rollout, steps } });
     await tenant().untilReady();
     await tenant().change({ model: model('2') });
-    await tenant().until('weight 50', ({ status }) => status?.canary?.weight === 50);
+    const half = await tenant().until('weight 50', ({ status }) => status?.canary?.weight === 50);
     const evicted = { phase: 'Failed', reason: 'Evicted', message: 'The node was low on resource: memory' };
     tenant().play({ pod: (each) => (served(each) === digest('2') ? evicted : 'ready') });
     await eventually('all requests go to the revision before', async () =>
       (cluster.routers.applied.get(NAME)?.at(-1)?.backends ?? []).some(({ weight }) => weight === 100),
     );
     tenant().play({ pod: () => 'ready' });
+    await eventually('weight 50 again', () => cluster.routers.weights(NAME).at(-1) === '50/50', 60_000);
+    await tenant().annotate({ [ANNOTATIONS.action]: `promote${half.status?.rollout?.action ?? ''}` });
     await tenant().until('the new model', serves('2'));
     const weights = cluster.routers.weights(NAME);
     expect(weights.slice(0, 3)).toEqual(WHOLE.slice(0, 3));

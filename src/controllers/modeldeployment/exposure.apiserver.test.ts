@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { command } from '../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../e2e/cluster/kubernetes.ts';
 import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
+import { untilEstablished } from '../../../e2e/cluster/wait.ts';
 import { gatewayApiCrds } from '../../../e2e/services/gateway-api.ts';
 import { LABELS } from '../../api/names.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
@@ -30,7 +31,7 @@ beforeAll(async () => {
     if (verb === 'uninstall') await kubectl('delete', '--ignore-not-found', '--timeout=240s');
     else {
       await kubectl('apply', '--server-side', '--force-conflicts');
-      await kubectl('wait', '--for=condition=Established', '--timeout=30s');
+      await untilEstablished(kubectl);
     }
   };
   await crds('install');

@@ -8,7 +8,7 @@ import { lookAgain, type Scope } from './scope.ts';
 import { type Report, report } from './status.ts';
 
 /** Counts of pods and messages with them are written at most this often an object; what they mean, at once. */
-const NUMBERS_INTERVAL_MS = 1_000;
+export const NUMBERS_INTERVAL_MS = 1_000;
 
 /** Writes status and tells Events: the one place that does. */
 export class Reporter {

@@ -19,7 +19,8 @@ describe('a new ModelDeployment', () => {
   test('becomes a Deployment, a Service, an account and a budget, and says that it serves', async () => {
     tenant().startOperator();
     await tenant().create({ model: model('1'), replicas: 2 });
-    const { status } = await tenant().untilReady();
+    // Pods say that they are ready, and their Deployment a moment later how many there are.
+    const { status } = await tenant().until('two pods', (object) => isReady(object) && object.status?.replicas === 2);
     const [deployment, ...others] = await tenant().cluster.list(DEPLOYMENTS);
     expect(others).toEqual([]);
     expect(deployment?.metadata.name).toMatch(/^churn-[0-9a-f]{10}$/);

@@ -45,15 +45,18 @@ beforeEach(async () => {
 
 /** How requests to the second model end; those to the first are as they always are. */
 async function secondModelIs(errorRate: number, latencySeconds: number): Promise<void> {
-  await tenant().change({ model: model('2') });
-  const { status } = await tenant().until('the canary is there', (object) => object.status?.canary !== undefined);
-  const second = status?.canary?.revision;
+  const { status } = await tenant().untilReady();
+  const first = status?.stable?.revision;
   const usual = traffic.behaviour('');
-  traffic.behaviour = (revision) => (revision === second ? { errorRate, latencySeconds } : usual);
+  traffic.behaviour = (revision) => (revision === first ? usual : { errorRate, latencySeconds });
+  await tenant().change({ model: model('2') });
 }
 
 describe('a canary that is judged', () => {
   test('and as good as the stable revision is promoted, step by step', async () => {
+    // Long enough for a verdict to be seen in the status.
+    const steps = canary.rollout.steps.map((step) => ({ ...step, hold: '60s' }));
+    await tenant().change({ rollout: { steps } });
     await secondModelIs(0.001, 0.01);
     const during = await tenant().until('a verdict', ({ status }) => status?.rollout?.verdict !== undefined);
     expect(during.status?.rollout?.metrics?.map(({ name }) => name)).toEqual(['errors', 'latency']);
@@ -81,7 +84,7 @@ describe('a canary that is judged', () => {
 
   test('goes on where it was after the operator is replaced', async () => {
     await secondModelIs(0.001, 0.01);
-    await tenant().until('weight 50', ({ status }) => status?.canary?.weight === 50);
+    await eventually('weight 50', () => tenant().cluster.routers.weights(NAME).includes('50/50'), 60_000);
     await tenant().stopOperator(operator);
     start();
     await tenant().until('the new model', serves('2'));

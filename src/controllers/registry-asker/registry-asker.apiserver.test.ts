@@ -126,9 +126,11 @@ test('one pod asks for all of a namespace, with one right, and is gone with the 
     const [config, ...others] = await configs();
     return others.length === 0 && config?.questions.length === 2;
   });
-  const accounts = (await tenant().cluster.list(SERVICE_ACCOUNTS)).map(({ metadata }) => metadata.name);
-  expect(accounts).toContain(REGISTRY_NAME);
-  expect(await tenant().cluster.get(ROLE_BINDINGS, REGISTRY_NAME)).toMatchObject({
+  const account = () => tenant().cluster.get(SERVICE_ACCOUNTS, REGISTRY_NAME);
+  const binding = () => tenant().cluster.get(ROLE_BINDINGS, REGISTRY_NAME);
+  await eventually('it has an account', async () => (await account()) !== undefined);
+  await eventually('it has a right', async () => (await binding()) !== undefined);
+  expect(await binding()).toMatchObject({
     roleRef: { kind: 'ClusterRole', name: 'fairlead-registry' },
     subjects: [{ kind: 'ServiceAccount', name: REGISTRY_NAME }],
   });

@@ -4,9 +4,13 @@ import type { Clock } from '../../runtime/clock.ts';
 import { type Condition, findCondition } from '../../runtime/conditions.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
 import { MODEL_DEPLOYMENTS, type ModelDeployment } from '../kinds.ts';
+import { NUMBERS_INTERVAL_MS } from '../modeldeployment/reporter.ts';
 import { DEPLOYMENTS, type Deployment } from '../resources.ts';
 import { type OperatorOptions, OperatorUnderTest } from './operator-under-test.ts';
 import { type Play, PlayedCluster } from './played-cluster.ts';
+
+/** Longer than a write of status may be put off, which makes nobody busy meanwhile. */
+const QUIET_MS = NUMBERS_INTERVAL_MS + 200;
 
 /** The name of the ModelDeployment that tests speak of unless they say otherwise. */
 export const NAME = 'churn';
@@ -100,7 +104,7 @@ export class Tenant {
       seen = await this.cluster.get(MODEL_DEPLOYMENTS, name);
       return seen !== undefined && seen.status?.observedGeneration === seen.metadata.generation && holds(seen);
     };
-    await eventually(what, isSo, 20_000).catch((error: Error) => {
+    await eventually(what, isSo, 60_000).catch((error: Error) => {
       throw new Error(`${error.message}; status is ${JSON.stringify(seen?.status, undefined, 1)}`);
     });
     return seen as ModelDeployment;
@@ -122,7 +126,7 @@ export class Tenant {
   async atRest(operator: OperatorUnderTest): Promise<void> {
     await eventually('the operator is at rest', async () => {
       operator.forgetCalls();
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
       return operator.manager.hasSynced && operator.manager.isIdle && operator.calls.length === 0;
     });
   }

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { command } from '../../../../e2e/cluster/command.ts';
 import { ensureKubernetes } from '../../../../e2e/cluster/kubernetes.ts';
 import { ownKubeconfig } from '../../../../e2e/cluster/own-control-plane.ts';
+import { untilEstablished } from '../../../../e2e/cluster/wait.ts';
 import { gatewayApiCrds } from '../../../../e2e/services/gateway-api.ts';
 import type { Route } from '../../../api/route.ts';
 import { ApiError } from '../../../runtime/api-error.ts';
@@ -31,10 +32,12 @@ const files = async (release: 'current' | 'old') => {
   return names.flatMap((file) => ['-f', join(directory, file)]);
 };
 const install = async (release: 'current' | 'old' = 'current') => {
-  await kubectl('apply', '--server-side', '--force-conflicts', ...(await files(release)));
-  await kubectl('wait', '--for=condition=Established', '--timeout=30s', ...(await files(release)));
+  const definitions = await files(release);
+  await kubectl('apply', '--server-side', '--force-conflicts', ...definitions);
+  await untilEstablished((...args) => kubectl(...args, ...definitions));
 };
-const uninstall = async () => kubectl('delete', '--ignore-not-found', '--timeout=60s', ...(await files('current')));
+// The API server takes its time to be rid of definitions.
+const uninstall = async () => kubectl('delete', '--ignore-not-found', '--timeout=240s', ...(await files('current')));
 
 beforeAll(async () => {
   const programs = await ensureKubernetes(() => undefined);
@@ -44,7 +47,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await uninstall();
   await user.close();
-});
+}, WITH_DOWNLOAD_MS);
 beforeEach(async () => {
   namespace = await user.createNamespace();
 });
@@ -174,5 +177,5 @@ describe('without the CRDs', () => {
     await uninstall();
     await eventually('they are gone again', () => !informers.isInstalled(HTTP_ROUTES));
     expect(informers.list(HTTP_ROUTES, namespace)).toEqual([]);
-  });
+  }, 600_000);
 });

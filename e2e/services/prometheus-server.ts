@@ -14,7 +14,7 @@ export interface PrometheusOptions extends ServiceOptions {
   readonly queryTimeout?: string;
 }
 
-const READY_TIMEOUT_MS = 60_000;
+const READY_TIMEOUT_MS = 120_000;
 
 /** A real Prometheus server that knows nothing but what it scrapes. */
 export async function startPrometheusServer({

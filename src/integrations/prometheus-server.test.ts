@@ -61,15 +61,11 @@ test.each<[string, string, RegExp]>([
   await expect(refused).rejects.toThrow(reason);
 });
 
-test('a query that takes longer than it may is given up', async () => {
-  await expect(ask(LONG_QUERY, 100)).rejects.toThrow(/^http:.* did not answer within 100 ms$/);
-});
-
 test('a server that gives a query up earlier than it would have to says so itself', async () => {
   const impatient = await start({ queryTimeout: '1ms' });
   const refused = ask(LONG_QUERY, 60_000, impatient.url);
   await expect(refused).rejects.toThrow(/^the query was refused \(status 503\): timeout: query timed out/);
-}, 90_000);
+}, 300_000);
 
 test('a server that has stopped cannot be asked, and can when it is back', async () => {
   const first = await start();
@@ -78,4 +74,4 @@ test('a server that has stopped cannot be asked, and can when it is back', async
   await expect(ask('1', 20_000, first.url)).rejects.toThrow(/cannot be asked: .*ECONNREFUSED/);
   const second = await start({ port: Number(first.address.split(':')[1]) });
   await expect(ask('1', 20_000, second.url)).resolves.toEqual([1]);
-}, 90_000);
+}, 300_000);

@@ -1,13 +1,17 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { silentLogger } from '../runtime/testing/cluster.ts';
 import { FakeClock } from '../runtime/testing/fake-clock.ts';
 import { KeptState, type RouterState } from '../serving/router/kept-state.ts';
 import { StateKeeper } from './state-keeper.ts';
 
-const directory = () => mkdtemp(join(tmpdir(), 'fairlead-keeper-'));
+async function directory(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'fairlead-keeper-'));
+  onTestFinished(() => rm(path, { recursive: true }));
+  return path;
+}
 
 /** A table whose one route has the generation that a test says. */
 function tableAt(generation: { now: number }) {
@@ -24,14 +28,12 @@ function tableAt(generation: { now: number }) {
 
 async function keeper(kept: KeptState) {
   const generation = { now: 1 };
-  const told: { readonly generation: number | undefined; readonly kept: RouterState | undefined }[] = [];
+  const told: Promise<{ readonly generation: number | undefined; readonly kept: RouterState | undefined }>[] = [];
   const clock = new FakeClock();
   const report = {
     tell: ({ applied }: { applied: Readonly<Record<string, number>> }) => {
-      void kept.read().then(
-        (state) => told.push({ generation: applied.churn, kept: state }),
-        () => told.push({ generation: applied.churn, kept: undefined }),
-      );
+      const state = kept.read().catch(() => undefined);
+      told.push(state.then((kept) => ({ generation: applied.churn, kept })));
     },
   };
   const subject = new StateKeeper({ kept, table: tableAt(generation), report, clock, logger: silentLogger });
@@ -48,11 +50,12 @@ test('a route is told only once it is kept, and changes that come meanwhile foll
   subject.routesChanged();
   generation.now = 2;
   subject.routesChanged();
-  await expect.poll(() => told.at(-1)?.generation).toBe(2);
-  for (const { generation: acknowledged, kept } of told) {
+  await expect.poll(async () => (await told.at(-1))?.generation).toBe(2);
+  const all = await Promise.all(told);
+  for (const { generation: acknowledged, kept } of all) {
     expect(Number(kept?.routes.churn?.slice('route '.length))).toBeGreaterThanOrEqual(acknowledged ?? 0);
   }
-  expect(told.at(-1)?.kept).toEqual(state(2));
+  expect(all.at(-1)?.kept).toEqual(state(2));
 });
 
 test('changes of endpoints are kept together, a second after the first', async () => {
@@ -69,5 +72,5 @@ test('changes of endpoints are kept together, a second after the first', async (
 test('a router that cannot keep its routes serves and tells all the same', async () => {
   const { subject, told } = await keeper(new KeptState('/none/such'));
   subject.routesChanged();
-  await expect.poll(() => told).toEqual([{ generation: 1, kept: undefined }]);
+  await expect.poll(() => Promise.all(told)).toEqual([{ generation: 1, kept: undefined }]);
 });

@@ -101,4 +101,4 @@ test('a reader of stdout that is slow gets every record whole, and the event loo
   await once(child.stderr, 'data');
   const lines = (await text(child.stdout)).trimEnd().split('\n');
   expect(lines.map((line) => JSON.parse(line).id)).toEqual(Array.from({ length: 2000 }, (_, index) => String(index)));
-}, 30_000);
+});

@@ -8,7 +8,7 @@ import { modelPath, scratch } from './models/load-fixture.ts';
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 function fairlead(...args: string[]) {
-  return spawnSync(process.execPath, [main, 'resolve', ...args], { encoding: 'utf8', timeout: 30_000 });
+  return spawnSync(process.execPath, [main, 'resolve', ...args], { encoding: 'utf8', timeout: 120_000 });
 }
 
 it("prints a model's digest and size, and writes them where the kubelet reads", async () => {
@@ -19,7 +19,7 @@ it("prints a model's digest and size, and writes them where the kubelet reads", 
   expect(ended.status).toBe(0);
   expect(JSON.parse(ended.stdout)).toEqual({ sha256: models.digits.sha256, sizeBytes: models.digits.sizeBytes });
   expect(readFileSync(log, 'utf8')).toBe(ended.stdout);
-});
+}, 150_000);
 
 it('ends with 1 and a reason when there is no such model', async () => {
   await using root = await scratch();
@@ -30,4 +30,4 @@ it('ends with 1 and a reason when there is no such model', async () => {
     reason: 'ModelNotFound',
     message: expect.stringContaining('claim'),
   });
-});
+}, 150_000);

@@ -1,7 +1,7 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { compileOptions, type ServerFlags } from './server-options.ts';
 
 const flags: ServerFlags = {
@@ -29,7 +29,9 @@ test('models come from flags, with versions where they are named', () => {
 });
 
 test('models come from the environment or a file, whose own limits win', () => {
-  const path = join(mkdtempSync(join(tmpdir(), 'fairlead-options-')), 'config.json');
+  const directory = mkdtempSync(join(tmpdir(), 'fairlead-options-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'config.json');
   writeFileSync(path, config({ maxRequestBytes: 10, device: 'gpu' }));
   expect(compileOptions({ ...flags, config: path }, undefined)).toMatchObject({ maxRequestBytes: 10, device: 'gpu' });
   expect(compileOptions(flags, config())).toMatchObject({

@@ -75,9 +75,11 @@ test.each<[string, string, number[], RegExp]>([
   expect(() => conditions.assess(samples)).toThrow(problem);
 });
 
-test('the longest loop over the most numbers takes no time', () => {
+test('the longest loop over the most numbers takes little time', () => {
   const conditions = compile({ success: 'result.all(x, x * x + 2.0 * x + 1.0 >= 0.0 && x < 10.0 && x > -10.0)' });
-  const startMs = performance.now();
+  // Of this thread alone: what else the machine computes does not count.
+  const start = process.threadCpuUsage();
   expect(conditions.assess(new Array<number>(MAX_SAMPLES).fill(1))).toBe('Successful');
-  expect(performance.now() - startMs).toBeLessThan(200);
+  // Microseconds: a hundred times what it takes.
+  expect(process.threadCpuUsage(start).user).toBeLessThan(1_000_000);
 });

@@ -266,18 +266,31 @@ describe('bad requests', () => {
   });
 });
 
-test('a full queue is RESOURCE_EXHAUSTED, and a deadline takes a waiting request out of it', async () => {
+/** A model that answers once it is let, with a queue for one request, and its first request running. */
+async function startBusy() {
   const { promise, resolve } = Promise.withResolvers<void>();
   const session = new FakeSession({ run: async (inputs) => promise.then(() => inputs) });
   const { call, metrics } = await start({ session, batching: { maxBatchSize: 1, maxDelayMs: 0, maxQueueSize: 1 } });
   const request = encodeModelInferRequest({ modelName: 'm', inputs: [x], rawInputContents: [raw] });
-  const first = call('ModelInfer', request);
+  const ask = (deadlineMs?: number) => call('ModelInfer', request, deadlineMs);
+  const first = ask();
   await expect.poll(() => session.runs.length).toBe(1);
-  const second = call('ModelInfer', request, 300);
   const depth = () => metrics.registry.getSingleMetricAsString('model_queue_depth');
-  await Promise.race([expect.poll(depth).toContain('} 1'), second.catch(() => undefined)]);
-  await expect(call('ModelInfer', request)).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED });
-  await expect(second).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED });
+  return { session, ask, first, depth, resolve };
+}
+
+test('a full queue is RESOURCE_EXHAUSTED', async () => {
+  const { ask, first, depth, resolve } = await startBusy();
+  const second = ask();
+  await expect.poll(depth).toContain('} 1');
+  await expect(ask()).rejects.toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+  resolve();
+  await Promise.all([first, second]);
+});
+
+test('a deadline takes a waiting request out of the queue', async () => {
+  const { session, ask, first, depth, resolve } = await startBusy();
+  await expect(ask(300)).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED });
   await expect.poll(depth).toContain('} 0');
   resolve();
   await first;

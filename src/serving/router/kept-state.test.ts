@@ -1,10 +1,14 @@
-import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { KeptState } from './kept-state.ts';
 
-const directory = () => mkdtemp(join(tmpdir(), 'fairlead-state-'));
+async function directory(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), 'fairlead-state-'));
+  onTestFinished(() => rm(path, { recursive: true }));
+  return path;
+}
 const state = { routes: { churn: '{}' }, addresses: { 'churn-a': ['10.0.0.1'] } };
 
 test('what is kept is read again, by another process too, and leaves nothing beside it', async () => {

@@ -1,7 +1,7 @@
 import { Metadata } from '@grpc/grpc-js';
 import { afterEach, expect, test } from 'vitest';
 import type { Backend, Route } from '../../api/route.ts';
-import { systemClock } from '../batching/batcher.ts';
+import { FakeClock } from '../testing/fake-clock.ts';
 import { GrpcRelay } from './grpc/grpc-relay.ts';
 import { GrpcUpstreams } from './grpc/grpc-upstreams.ts';
 import { type Protocol, RoutePlan } from './route-plan.ts';
@@ -149,7 +149,7 @@ test('gRPC calls stick to a revision by their metadata', async () => {
     ports: { http: 10_000, grpc: 10_001 },
     backends: names.map((name) => backend(name, 50)),
     sticky: { source: { kind: 'Header', name: 'X-User-Id' }, seed: 'exp1' },
-    limits: { maxBodyBytes: 1_000, maxQueue: 10, maxInFlight: 10, timeoutMs: 2_000 },
+    limits: { maxBodyBytes: 1_000, maxQueue: 10, maxInFlight: 10, timeoutMs: 60_000 },
   };
   const router = new RoutePlan(route, 'grpc', {
     targets,
@@ -157,8 +157,9 @@ test('gRPC calls stick to a revision by their metadata', async () => {
     onPassedOver: () => undefined,
     planOf: () => undefined,
   });
-  const upstreams = new GrpcUpstreams(systemClock);
-  const relay = new GrpcRelay({ router, upstreams, clock: systemClock, random: Math.random });
+  const clock = new FakeClock();
+  const upstreams = new GrpcUpstreams(clock);
+  const relay = new GrpcRelay({ router, upstreams, clock, random: Math.random });
   const client = new GrpcTestClient(await relay.listen('127.0.0.1', 0));
   ending.push(() => {
     client.close();

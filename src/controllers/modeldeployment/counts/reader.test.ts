@@ -32,6 +32,7 @@ async function readerOf(answer: (server: { asked: number }) => { status?: number
     fetch: http.fetch,
     clock: { now: () => nowMs },
     port: (server.address() as AddressInfo).port,
+    timeoutMs: 60_000,
   });
   return { reader, seen, wait: (ms: number) => (nowMs += ms) };
 }

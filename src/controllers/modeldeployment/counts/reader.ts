@@ -27,6 +27,8 @@ export interface CountsReaderOptions {
   readonly clock: Pick<Clock, 'now'>;
   /** Port on which routers and servers tell their counts; `PORTS.metrics` but in tests. */
   readonly port?: number;
+  /** How long a source may take to tell them; 2 s. */
+  readonly timeoutMs?: number;
 }
 
 const TIMEOUT_MS = 2_000;
@@ -62,12 +64,12 @@ export class CountsReader {
   }
 
   async #readNow(source: CountsSource, signal: AbortSignal): Promise<CountsReading> {
-    const { fetch, port = PORTS.metrics.container } = this.#options;
+    const { fetch, port = PORTS.metrics.container, timeoutMs = TIMEOUT_MS } = this.#options;
     const host = source.address.includes(':') ? `[${source.address}]` : source.address;
     try {
       const text = await fetch(
         `http://${host}:${port}/counts`,
-        AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+        AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       );
       return { source, snapshot: parseCounts(text) };
     } catch (error) {

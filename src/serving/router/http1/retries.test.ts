@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../../../e2e/cluster/free-port.ts';
+import { FakeClock } from '../../testing/fake-clock.ts';
 import { choiceOf, OK, RelayFixture, targetOf } from '../testing/relay-fixture.ts';
 
 const GET = 'GET /m HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
@@ -16,7 +17,8 @@ afterEach(() => net.close());
 describe('what never reached a model is asked of another pod', () => {
   it('a connection that is refused', async () => {
     const good = await net.recordingPod((socket) => socket.write(OK));
-    const target = targetOf([await freePort(), good.port]);
+    // Its clock stands still: the pod that is away does not come back from its ejection.
+    const target = targetOf([await freePort(), good.port], { clock: new FakeClock() });
     const { port } = await net.relay(choiceOf(target));
     for (let round = 0; round < 4; round++) expect(await net.raw(port, post('hello'))).toContain('200 OK');
     expect(good.seen.every((request) => request.endsWith('hello'))).toBe(true);
@@ -57,7 +59,8 @@ describe('what never reached a model is asked of another pod', () => {
       socket.on('data', () => (isStale ? socket.resetAndDestroy() : socket.write(OK)));
     });
     const target = targetOf([port]);
-    const relay = await net.relay(choiceOf(target));
+    // Its clock stands still: the connection breaks at once, however slow the machine is.
+    const relay = await net.relay(choiceOf(target), { clock: new FakeClock() });
     await expect.poll(() => connections).toBe(1);
     expect(await net.raw(relay.port, post('hello'))).toContain('200 OK');
     expect({ connections, outcomes: target.outcomes }).toEqual({ connections: 2, outcomes: ['success'] });

@@ -107,7 +107,7 @@ export class GrpcTestClient {
   unary(
     request: Buffer,
     metadata: Metadata,
-    deadlineMs = 10_000,
+    deadlineMs = 60_000,
     method: 'Unary' | 'ModelInfer' | 'ServerReady' = 'Unary',
   ): Promise<Buffer> {
     const { path } = SERVICE[method];

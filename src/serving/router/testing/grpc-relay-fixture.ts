@@ -3,6 +3,7 @@ import { createServer } from 'node:http2';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { Metadata, type ServiceError } from '@grpc/grpc-js';
 import { systemClock } from '../../batching/batcher.ts';
+import { FakeClock } from '../../testing/fake-clock.ts';
 import { GrpcRelay } from '../grpc/grpc-relay.ts';
 import { GrpcUpstreams } from '../grpc/grpc-upstreams.ts';
 import type { Choice, RequestRouter, RouterClock } from '../types.ts';
@@ -23,7 +24,8 @@ export class GrpcRelayFixture {
   }
 
   async relay(router: RequestRouter, clock: RouterClock = systemClock) {
-    const upstreams = new GrpcUpstreams(systemClock);
+    // Time stands still for connections: no pod is given up because the machine is slow.
+    const upstreams = new GrpcUpstreams(new FakeClock());
     const server = new GrpcRelay({ router, upstreams, clock, random: () => 0.5 });
     const port = await server.listen('127.0.0.1', 0);
     const client = new GrpcTestClient(port);

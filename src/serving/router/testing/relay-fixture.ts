@@ -61,7 +61,7 @@ export class RelayFixture {
     choice: Choice,
     { clock = systemClock, times = {}, choiceAgain = choice }: RelayFixtureOptions = {},
   ): Promise<RunningRelay> {
-    const upstreams = new HttpUpstreams({ clock });
+    const upstreams = new HttpUpstreams({ clock, connectTimeoutMs: 60_000 });
     for (const { pool } of [choice.target, ...choice.elsewhere]) pool.watch(upstreams);
     const router: RequestRouter = { choose: (_fields, lost) => (lost === undefined ? choice : choiceAgain) };
     const relay = new HttpRelay({ router, upstreams, clock, random: () => 0.5, times });

@@ -25,6 +25,6 @@ export function grpcTarget(revision: string, ports: readonly number[], options: 
 
 /** Sends every request to one target. */
 export function always(target: Target, rest: Partial<Choice> = {}): RequestRouter {
-  const choice: Choice = { target, elsewhere: [], maxBodyBytes: 1_000_000, timeoutMs: 5_000, ...rest };
+  const choice: Choice = { target, elsewhere: [], maxBodyBytes: 1_000_000, timeoutMs: 60_000, ...rest };
   return { choose: () => choice };
 }

@@ -107,6 +107,29 @@ describe('phase and conditions', () => {
       expected: { phase: 'Progressing', Available: 'True PodsReady', Ready: 'False LoadFailed' },
     },
     {
+      rule: 'all pods crash after the rollout',
+      scope: scopeOf({
+        revisions: [revisionOf('churn-new', { ready: 0 })],
+        diagnoses: [failed],
+        progress: progressOf({ stage: 'Done' }),
+      }),
+      expected: { phase: 'Failed', Available: 'False LoadFailed', Ready: 'False LoadFailed' },
+    },
+    {
+      rule: 'a pod is missing after the rollout, and comes back',
+      scope: scopeOf({ revisions: [revisionOf('churn-new', { ready: 2 })], progress: progressOf({ stage: 'Done' }) }),
+      expected: { phase: 'Progressing', Available: 'True PodsReady', Ready: 'False PodsNotReady' },
+    },
+    {
+      rule: 'more pods are asked for after the rollout than there is room for',
+      scope: scopeOf({
+        revisions: [revisionOf('churn-new', { ready: 2 })],
+        diagnoses: [capacity],
+        progress: progressOf({ stage: 'Done' }),
+      }),
+      expected: { phase: 'Progressing', CapacityAvailable: 'False Unschedulable', Ready: 'False Unschedulable' },
+    },
+    {
       rule: 'the spec is refused while something serves',
       scope: scopeOf({ revisions: [old], refusal: { reason: 'InvalidPod', message: 'no' } }),
       expected: {

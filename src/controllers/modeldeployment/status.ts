@@ -5,7 +5,7 @@ import type { ModelDeploymentStatus, Phase } from '../../api/v1alpha1/model-depl
 import { withoutSecrets } from '../../api/without-secrets.ts';
 import { isStepped } from '../../rollout/compile.ts';
 import type { Progress } from '../../rollout/progress.ts';
-import type { RolloutDecision } from '../../rollout/types.ts';
+import type { RolloutDecision, RolloutReport } from '../../rollout/types.ts';
 import type { ConditionUpdate } from '../../runtime/conditions.ts';
 import { selectorText, serverSelector } from './children.ts';
 import type { DiagnosisKind } from './diagnose.ts';
@@ -61,30 +61,55 @@ function obstacleOf(scope: Scope): Obstacle | undefined {
 }
 
 function obstacleOfRollout(scope: Scope, { report, progress }: RolloutDecision): Obstacle | undefined {
-  const { diagnoses, autoscalerFailure } = scope;
+  const { diagnoses } = scope;
   // Whatever the rollout says: who is lost has no traffic, and never will have.
   const lost = diagnoses.find(({ reason }) => reason === 'RevisionLost');
   if (lost !== undefined) return { ...lost, message: `${lost.message}${servesOn(scope)}` };
   switch (report.outcome) {
     case 'Complete':
-      return routerObstacle(scope) ?? gatewayObstacle(scope) ?? ensembleObstacle(scope);
+      return (
+        missingPods(scope, report, progress) ??
+        routerObstacle(scope) ??
+        gatewayObstacle(scope) ??
+        ensembleObstacle(scope)
+      );
     case 'RolledBack':
       return { kind: 'rolledBack', reason: progress.failure?.reason ?? 'RolledBack', message: report.message };
     case 'Paused':
       return { kind: 'paused', reason: progress.pause?.reason ?? 'Paused', message: report.message };
     case 'Progressing': {
-      const [first] = diagnoses;
       const atGateway = gatewayObstacle(scope);
       if (atGateway?.kind === 'failed') return atGateway;
-      if (report.shortfall !== undefined) return { kind: 'capacity', ...report.shortfall };
-      if (first !== undefined && first.kind !== 'waiting') {
-        return first.kind === 'failed' ? { ...first, message: `${first.message}${servesOn(scope)}` } : first;
-      }
-      const why = first === undefined ? '' : ` (${first.message})`;
-      const unsteered = autoscalerFailure === undefined ? '' : `; ${autoscalerFailure}`;
-      return { kind: 'waiting', reason: 'RollingOut', message: `${report.message}${why}${unsteered}` };
+      return podsObstacle(scope, report.shortfall, { reason: 'RollingOut', message: report.message });
     }
   }
+}
+
+/** A revision that took over is complete for as long as its pods are ready; what befalls them later is told as at the beginning. */
+function missingPods(scope: Scope, { wanted, shortfall }: RolloutReport, { target }: Progress): Obstacle | undefined {
+  const ready = scope.revisions.find(({ name }) => name === target)?.ready ?? 0;
+  if (ready >= wanted) return undefined;
+  const message = `${ready} of ${pods(wanted)} of revision ${target} ready`;
+  return podsObstacle(scope, shortfall, { reason: 'PodsNotReady', message });
+}
+
+/** @param otherwise what is waited for where nothing is wrong */
+function podsObstacle(
+  scope: Scope,
+  shortfall: RolloutReport['shortfall'],
+  otherwise: { readonly reason: string; readonly message: string },
+): Obstacle {
+  const {
+    diagnoses: [first],
+    autoscalerFailure,
+  } = scope;
+  if (shortfall !== undefined) return { kind: 'capacity', ...shortfall };
+  if (first !== undefined && first.kind !== 'waiting') {
+    return first.kind === 'failed' ? { ...first, message: `${first.message}${servesOn(scope)}` } : first;
+  }
+  const why = first === undefined ? '' : ` (${first.message})`;
+  const unsteered = autoscalerFailure === undefined ? '' : `; ${autoscalerFailure}`;
+  return { kind: 'waiting', reason: otherwise.reason, message: `${otherwise.message}${why}${unsteered}` };
 }
 
 /** Clients that come by routers find nobody where none is ready; one that still applies the route before answers too. */

@@ -9,7 +9,10 @@ import Type, { type Static } from 'typebox';
 export const ROUTE_KEY = 'route.json';
 
 const revision = Type.String({ minLength: 1, maxLength: 253 });
+/** Of routers, which may not listen below. */
 const port = Type.Integer({ minimum: 1024, maximum: 65_535 });
+/** Of pods: a container of the user's own may have any. */
+const podPort = Type.Integer({ minimum: 1, maximum: 65_535 });
 const strict = { additionalProperties: false };
 
 /** One revision that can answer. Its endpoints are those of the headless Service of the same name. */
@@ -19,7 +22,7 @@ export const Backend = Type.Object(
     /** Share of the requests, in percent. All weights add up to 100, or are all 0: then only `match` reaches anything. */
     weight: Type.Integer({ minimum: 0, maximum: 100 }),
     /** Ports of its pods; grpc is absent where its server speaks none. */
-    ports: Type.Object({ http: port, grpc: Type.Optional(port) }, strict),
+    ports: Type.Object({ http: podPort, grpc: Type.Optional(podPort) }, strict),
   },
   strict,
 );
@@ -46,7 +49,7 @@ export const Destination = Type.Union([
   Type.Object({ revision }, strict),
   Type.Object(
     {
-      modelDeployment: Type.String({ minLength: 1, maxLength: 63 }),
+      modelDeployment: revision,
       /** Under which its servers know its model: requests are sent on with it. Absent: with the name that the client gave. */
       modelName: Type.Optional(Type.String({ minLength: 1, maxLength: 253 })),
     },

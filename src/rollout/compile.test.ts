@@ -66,6 +66,9 @@ describe('steps of a user', () => {
     const [step] = rolloutOf({ strategy: 'Shadow', steps: [{ mirror: '0.7%' }] }).steps;
     expect(step && stepName(step)).toBe('mirror 0.7%');
   });
+  test('mirror something however small the share is', () => {
+    expect(rolloutOf({ strategy: 'Shadow', steps: [{ mirror: '0.0000001%' }] }).steps[0]?.percent).toBeGreaterThan(0);
+  });
   test('may be held for no time, a time, or until a person promotes them', () => {
     const holds = [{ weight: 1 }, { weight: 2, hold: '1m30s' }, { weight: 3, hold: 'UntilPromoted' }];
     expect(rolloutOf({ strategy: 'Canary', steps: holds }).steps.map(({ hold }) => hold)).toEqual([

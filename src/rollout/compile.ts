@@ -53,14 +53,16 @@ function kindOf({ smoke, mirror, weight = 0 }: RolloutStep): [kind: Step['kind']
   return mirror === undefined ? ['weight', weight] : ['mirror', percentageShare(mirror) * 100];
 }
 
+const LEAST_PERCENT = 1e-6;
+
 function compileStep(step: RolloutStep, metrics: readonly AnalysisMetric[]): Step {
   const [kind, percent] = kindOf(step);
   const { hold = '0s', analyse } = step;
   const measurable = metrics.filter((metric) => isMeasurable(metric, kind, percent)).map(({ name }) => name);
   return {
     kind,
-    // A product such as 0.07 * 100 is not quite 7.
-    percent: Number(percent.toFixed(6)),
+    // A product such as 0.07 * 100 is not quite 7; and the smallest share is still one.
+    percent: percent === 0 ? 0 : Math.max(LEAST_PERCENT, Number(percent.toFixed(6))),
     hold: hold === UNTIL_PROMOTED ? UNTIL_PROMOTED : durationMs(hold),
     analyse: analyse ?? measurable,
   };

@@ -19,7 +19,7 @@ export function duration(limits: { min: string; max: string }, options: { descri
 }
 
 /**
- * A duration in milliseconds.
+ * A duration in whole milliseconds.
  * @throws {RangeError} for a text that is not a duration; the API server lets none through
  */
 export function durationMs(duration: string): number {
@@ -30,5 +30,6 @@ export function durationMs(duration: string): number {
   for (const [, amount, unit] of duration.matchAll(/([0-9.]+)(ms|s|m|h)/g)) {
     total += Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN);
   }
-  return total;
+  // 4.1 times 60,000 is not quite a whole number.
+  return Math.round(total);
 }

@@ -6,6 +6,7 @@ import { revisionOf, specOf } from '../../testing/spec.ts';
 import {
   desiredRoute,
   gatewayRouteName,
+  numbered,
   otherRoutes,
   portsOf,
   reweighted,
@@ -110,6 +111,36 @@ describe('a route to revisions of several runtimes', () => {
     const split = decided({ 'churn-new': 50, 'churn-old': 50 }, 'churn-new');
     expect(content(split).ports).toEqual({ http: 12_000, grpc: 12_001 });
     expect(content({ ...decided({ 'churn-new': 100 }), stable: 'churn-new' }).ports).toEqual({ http: 12_000 });
+  });
+});
+
+describe('a route of what the API takes is one that routers take', () => {
+  const container = { image: 'triton', ports: { http: 80, grpc: 81 }, protocol: 'OpenInference' };
+  const limits = { maxBodyBytes: 1, maxQueue: 0, maxInFlight: 1 };
+  const fallback = { modelDeploymentRef: { name: 'a'.repeat(253) }, after: '1.1ms' };
+  const decided = { weights: new Map([['churn-a', 100]]), mirror: undefined, stable: 'churn-a', canary: undefined };
+  const route = (change: object, restPort = 12_000) => {
+    const spec = specOf({ model: { uri: 's3://models/churn/' }, ...change });
+    const content = routeContent({
+      owner: owner('churn'),
+      spec,
+      decided,
+      restPort,
+      portsOf: portsOf(spec, [], undefined),
+    });
+    return numbered(content, undefined, 0);
+  };
+
+  test.each([
+    ['ports of a container of the user’s own', { runtime: { container } }],
+    ['times that are no whole milliseconds', { traffic: { limits: { ...limits, timeout: '4.1m' } } }],
+    ['the longest name of a fallback', { traffic: { fallback, limits: { ...limits, timeout: '30s' } } }],
+  ])('%s', (_, change) => {
+    expect(route(change).generation).toBe(1);
+  });
+
+  test('and any other is no route: routers would go on with the one before, and nobody would know why', () => {
+    expect(() => route({}, 80)).toThrow('no router would take the route: ports.http must be >= 1024');
   });
 });
 

@@ -9,7 +9,6 @@ import type { ModelDeploymentSpec } from '../../../api/v1alpha1/model-deployment
 import { TrafficLimits } from '../../../api/v1alpha1/traffic.ts';
 import type { DecidedRoute } from '../../../rollout/types.ts';
 import type { DesiredObject } from '../../../runtime/apply.ts';
-import { TerminalError } from '../../../runtime/outcome.ts';
 import type { ConfigMap } from '../../resources.ts';
 import { childMetadata, type Owner } from '../children.ts';
 import { canonicalJson, type Revision } from '../revision.ts';
@@ -188,7 +187,7 @@ function toleranceOf({ model }: ModelDeploymentSpec): number {
 /**
  * The route with its generation: that of the route that stands where nothing else differs, or the next one.
  * @param reported the newest generation that any router reports: one that was deleted must not be mistaken for this one
- * @throws {TerminalError} for one that routers would refuse: they would go on with the one before, and nobody would know why
+ * @throws {RangeError} for one that routers would refuse: they would go on with the one before, and nobody would know why
  */
 export function numbered(content: RouteContent, standing: Route | undefined, reported: number): Route {
   if (standing !== undefined) {
@@ -198,7 +197,7 @@ export function numbered(content: RouteContent, standing: Route | undefined, rep
   const route = { generation: Math.max(standing?.generation ?? 0, reported) + 1, ...content };
   const [wrong] = routeSchema.Errors(route);
   if (wrong === undefined) return route;
-  throw new TerminalError(
+  throw new RangeError(
     `no router would take the route: ${wrong.instancePath.slice(1).replaceAll('/', '.')} ${wrong.message}`,
   );
 }

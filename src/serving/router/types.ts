@@ -22,7 +22,8 @@ export interface EndpointAddress {
 
 /**
  * How one request to an endpoint ended, as far as the endpoint is to blame. `unreachable`: no connection. `failed`: the
- * connection broke, no answer in time, or 502, 503, 504. `neutral` says nothing of it (the client went away).
+ * connection broke, no answer in the time that the route gives, or 502, 503, 504. `neutral` says nothing of it (the client
+ * went away, or gave it less time).
  */
 export type EndpointResult = 'ok' | 'failed' | 'unreachable' | 'neutral';
 
@@ -63,8 +64,8 @@ export interface EndpointPoolLike {
   /** Limits from now on; waiting requests are served where they allow more. */
   configure(limits: { readonly maxInFlight: number; readonly room: WaitingRoom }): void;
   /**
-   * The endpoint with the fewest requests in flight; undefined where none has room. With `except`, for a request that has
-   * failed there: one that is neither it nor ejected.
+   * The endpoint with the fewest requests in flight; undefined where none has room, or others wait. With `except`, for a
+   * request that has failed there: one that is neither it nor ejected, whoever waits.
    */
   take(except?: Endpoint): Endpoint | undefined;
   /** Every endpoint that `take` or `granted` gave is released once. */

@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { FakeClock } from '../../testing/fake-clock.ts';
 import type { Endpoint, EndpointAddress, EndpointWaiter } from '../types.ts';
 import { EndpointPool } from './endpoint-pool.ts';
@@ -161,6 +161,81 @@ describe('waiting', () => {
     for (const endpoint of taken) pool.release(endpoint, 'ok');
     pool.update(pods('c'));
     expect({ told, waiting: pool.waiting, room: room.waiting }).toEqual({ told: ['first'], waiting: 0, room: 0 });
+  });
+
+  describe('for an endpoint that is passed over', () => {
+    const passOver = (maxInFlight = 1) => {
+      const { pool, take, ...rest } = startPool(['a', 'b'], { maxInFlight });
+      const [a, b] = [take(), take()];
+      pool.release(b, 'unreachable');
+      return { pool, a, served: [] as string[], ...rest };
+    };
+
+    it('who waits is served as soon as it is free again, and the others go on waiting', async () => {
+      const { pool, a, clock, served } = passOver();
+      pool.wait(waiter(({ address }) => served.push(`first ${address}`)));
+      pool.wait(waiter(({ address }) => served.push(`second ${address}`)));
+      await clock.advance(999);
+      expect(served).toEqual([]);
+      await clock.advance(1);
+      expect({ served, timers: clock.waiting }).toEqual({ served: ['first b'], timers: 0 });
+      pool.release(a, 'ok');
+      expect(served).toEqual(['first b', 'second a']);
+    });
+
+    it('who waited before it was passed over is served then, too', async () => {
+      const { pool, take, clock } = startPool(['a', 'b'], { maxInFlight: 1 });
+      const [, b] = [take(), take()];
+      const served: string[] = [];
+      pool.wait(waiter(({ address }) => served.push(address)));
+      pool.release(b, 'unreachable');
+      expect(served).toEqual([]);
+      await clock.advance(1_000);
+      expect(served).toEqual(['b']);
+    });
+
+    it('the first that is free again serves, whichever was passed over first', async () => {
+      const { pool, take, fail, clock } = startPool(['a', 'b', 'c'], { maxInFlight: 1 });
+      fail('a', 'unreachable');
+      await clock.advance(1_000);
+      fail('a', 'unreachable');
+      const [b, c] = [take(), take()];
+      const served: string[] = [];
+      pool.wait(waiter(({ address }) => served.push(address)));
+      pool.wait(waiter(({ address }) => served.push(address)));
+      await clock.advance(500);
+      pool.release(b, 'unreachable');
+      await clock.advance(1_000);
+      expect(served).toEqual(['b']);
+      await clock.advance(500);
+      expect({ served, inFlight: c.inFlight, timers: clock.waiting }).toEqual({
+        served: ['b', 'a'],
+        inFlight: 1,
+        timers: 0,
+      });
+    });
+
+    it('a request that comes does not overtake who waits', async () => {
+      const { pool, clock, served } = passOver();
+      const late = clock.nowMs() + 1_000;
+      pool.wait(waiter(({ address }) => served.push(address)));
+      vi.spyOn(clock, 'nowMs').mockReturnValue(late);
+      expect(pool.take()).toBeUndefined();
+      await clock.advance(1_000);
+      expect(served).toEqual(['b']);
+    });
+
+    it('no timer is left when nobody waits any more', () => {
+      const { pool, a, clock, served } = passOver();
+      const leaving = waiter(() => undefined);
+      pool.wait(leaving);
+      expect(clock.waiting).toBe(1);
+      pool.leave(leaving);
+      expect(clock.waiting).toBe(0);
+      pool.wait(waiter(({ address }) => served.push(address)));
+      pool.release(a, 'ok');
+      expect({ served, timers: clock.waiting }).toEqual({ served: ['a'], timers: 0 });
+    });
   });
 
   it('moves to the room of a new route', () => {

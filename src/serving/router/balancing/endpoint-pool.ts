@@ -55,6 +55,8 @@ export class EndpointPool implements EndpointPoolLike {
   #ejectionsEndMs = 0;
   /** A Set keeps them in the order in which they came, and lets any of them leave. */
   readonly #waiters = new Set<EndpointWaiter>();
+  /** While somebody waits and an endpoint is ejected: no release tells that it may be taken again. */
+  #cancelReturn: (() => void) | undefined;
   readonly #listeners: EndpointListener[] = [];
 
   constructor({ clock, maxInFlight, room }: EndpointPoolOptions) {
@@ -121,6 +123,11 @@ export class EndpointPool implements EndpointPoolLike {
   }
 
   take(except?: Endpoint): Endpoint | undefined {
+    // Who waits is served before who comes.
+    return except === undefined && this.#waiters.size > 0 ? undefined : this.#take(except);
+  }
+
+  #take(except?: Endpoint): Endpoint | undefined {
     const nowMs = this.#ejectionsEndMs === 0 ? 0 : this.#clock.nowMs();
     const endpoints = this.#endpoints;
     const count = endpoints.length;
@@ -167,11 +174,14 @@ export class EndpointPool implements EndpointPoolLike {
     if (this.#room.waiting >= this.#room.max) return false;
     this.#room.waiting++;
     this.#waiters.add(waiter);
+    if (this.#cancelReturn === undefined) this.#awaitReturn();
     return true;
   }
 
   leave(waiter: EndpointWaiter): void {
-    if (this.#waiters.delete(waiter)) this.#room.waiting--;
+    if (!this.#waiters.delete(waiter)) return;
+    this.#room.waiting--;
+    if (this.#waiters.size === 0) this.#cancelReturn?.();
   }
 
   watch(listener: EndpointListener): void {
@@ -181,11 +191,30 @@ export class EndpointPool implements EndpointPoolLike {
 
   #serveWaiters(): void {
     for (const waiter of this.#waiters) {
-      const endpoint = this.take();
+      const endpoint = this.#take();
       if (endpoint === undefined) return;
       this.leave(waiter);
       waiter.granted(endpoint);
     }
+  }
+
+  /** Serves who waits when the next ejection ends. */
+  #awaitReturn(): void {
+    this.#cancelReturn?.();
+    const nowMs = this.#clock.nowMs();
+    if (this.#waiters.size === 0 || this.#ejectionsEndMs <= nowMs) return;
+    let atMs = Number.POSITIVE_INFINITY;
+    for (const { ejectedUntilMs } of this.#endpoints) if (ejectedUntilMs > nowMs) atMs = Math.min(atMs, ejectedUntilMs);
+    if (atMs === Number.POSITIVE_INFINITY) return;
+    const cancel = this.#clock.afterDelay(atMs - nowMs, () => {
+      this.#cancelReturn = undefined;
+      this.#serveWaiters();
+      this.#awaitReturn();
+    });
+    this.#cancelReturn = () => {
+      this.#cancelReturn = undefined;
+      cancel();
+    };
   }
 
   #strandWaiters(): void {
@@ -214,6 +243,7 @@ export class EndpointPool implements EndpointPoolLike {
     endpoint.ejectedUntilMs = nowMs + endpoint.ejectedForMs;
     endpoint.failuresInARow = FAILURES_TO_EJECT - 1;
     this.#ejectionsEndMs = Math.max(this.#ejectionsEndMs, endpoint.ejectedUntilMs);
+    this.#awaitReturn();
   }
 }
 

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import type { RequestListener } from 'node:http';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { freePort } from '../../../../e2e/cluster/free-port.ts';
 import { FakeClock } from '../../testing/fake-clock.ts';
 import { choiceOf, RelayFixture, targetOf } from '../testing/relay-fixture.ts';
@@ -101,6 +101,24 @@ describe('mirror', () => {
     expect([copies.copies, room.waiting, copies.pool.inFlight]).toEqual([[{ outcome: 'dropped' }], 0, 1]);
   });
 
+  it.each([
+    ['the limit of the route', '', 'failed'],
+    ['a shorter one of the client', 'Fairlead-Timeout-Ms: 700\r\n', 'neutral'],
+  ])('a copy that takes longer than %s', async (_name, header, result) => {
+    const clock = new FakeClock();
+    const [primary, mirror] = [await startPod(() => y(1)), await startPod(() => undefined)];
+    const copies = targetOf([mirror.port], { clock });
+    const release = vi.spyOn(copies.pool, 'release');
+    const { port } = await start(
+      choiceOf(targetOf([primary.port]), { mirror: { target: copies, tolerance: 0 } }),
+      clock,
+    );
+    net.client(port).write(post('hello', header));
+    await expect.poll(() => mirror.bodies.length).toBe(1);
+    await clock.advance(30_000);
+    expect(release.mock.calls).toEqual([[expect.anything(), result]]);
+  });
+
   it('a client that goes away does not end the copy', async () => {
     const primary = await startPod(() => undefined);
     const mirror = await startPod(() => y(1));
@@ -189,6 +207,20 @@ describe('fallback', () => {
     expect(target.outcomes).toEqual([]);
     await clock?.advance(1);
     await expect.poll(() => fallback.outcomes).toEqual(['success']);
+  });
+
+  it('a fallback that is asked on the connection on which it erred before has no more time than any other', async () => {
+    const clock = new FakeClock();
+    const other = await net.recordingPod((socket, seen) => {
+      if (seen.length === 1) socket.write('HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n');
+    });
+    const [target, stable] = [targetOf([await freePort()]), targetOf([other.port], { clock })];
+    const { port } = await start(choiceOf(target, { elsewhere: [stable], fallback: { target: stable } }), clock);
+    const answer = net.raw(port, post('hello'));
+    await expect.poll(() => other.seen.length).toBe(2);
+    await clock.advance(30_000);
+    await clock.advance(2_000);
+    expect(await answer).toMatch(/^HTTP\/1.1 504 [\s\S]*m-1 did not answer within 30000 ms/);
   });
 
   it('a revision whose pods are all busy for too long is given up for the fallback', async () => {

@@ -1,5 +1,13 @@
 import { Call } from '../http1/call.ts';
-import type { AskedTarget, CallOwner, CallRequest, CallSurroundings, Exchange, Hold } from '../http1/exchange.ts';
+import type {
+  AskedTarget,
+  CallOwner,
+  CallRequest,
+  CallSurroundings,
+  CancelReason,
+  Exchange,
+  Hold,
+} from '../http1/exchange.ts';
 import type { HttpError } from '../http1/http-error.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Choice, RequestOutcome, Target, Unroutable } from '../types.ts';
@@ -72,8 +80,10 @@ export class BufferedExchange implements Exchange, CallOwner {
       if (this.#mayFallBack) throw error;
       this.#dropCopy();
       this.#isStreaming = true;
-      // A copy of its own: the memory for it is given back.
-      this.#ask(this.#choice, Buffer.from(this.#body.bytes), false);
+      // The call has a copy of its own until it is sent: the memory is free for others, however long the rest takes.
+      const collected = Buffer.from(this.#body.bytes);
+      this.#body.release();
+      this.#ask(this.#choice, collected, false);
       this.#call.body(bytes, start, end);
     }
   }
@@ -99,7 +109,7 @@ export class BufferedExchange implements Exchange, CallOwner {
     this.#call.resume();
   }
 
-  cancel(why: 'cancelled' | 'late' | 'withdrawn'): void {
+  cancel(why: CancelReason): void {
     this.#call.cancel(why);
     this.#finish(false);
   }
@@ -177,8 +187,13 @@ export class BufferedExchange implements Exchange, CallOwner {
   }
 
   #startCopy(): void {
-    const { mirror } = this.#choice;
+    const { mirror, timeoutMs } = this.#choice;
     if (!this.#mayCopy || mirror === undefined) return;
+    // Many may have begun while there was room for one more.
+    if (this.#surroundings.copies >= MAX_COPIES) {
+      this.#dropCopy();
+      return;
+    }
     const { budget } = this.#surroundings;
     this.#surroundings.copies++;
     this.#readers++;
@@ -186,6 +201,7 @@ export class BufferedExchange implements Exchange, CallOwner {
     this.#copy = new MirrorCopy(this.#surroundings, {
       ...mirror,
       budget,
+      isHurried: this.#request.deadlineMs < this.#request.startedAtMs + timeoutMs,
       onSent: () => {
         this.#surroundings.copies--;
         this.#letGo();

@@ -1,7 +1,8 @@
 import { InferenceError } from '../../inference-error.ts';
+import { isObject } from '../../protocol/infer-request.ts';
 import { parseJson } from '../../protocol/json-parse.ts';
 import type { Answer } from './answer.ts';
-import { isObject, type Output, readOutputs } from './outputs.ts';
+import { type Output, readOutputs } from './outputs.ts';
 
 const MAX_DEPTH = 64;
 /** What tells one revision from another, and one request from another, and nothing of what was predicted. */

@@ -1,6 +1,6 @@
 import { InferenceError } from '../../inference-error.ts';
 import { Call } from '../http1/call.ts';
-import type { CallOwner, CallRequest, Exchange, Hold } from '../http1/exchange.ts';
+import type { CallOwner, CallRequest, CancelReason, Exchange, Hold } from '../http1/exchange.ts';
 import { HttpError } from '../http1/http-error.ts';
 import type { ResponseHead } from '../http1/response-head.ts';
 import type { Choice, EnsembleChoice, OtherTarget, RequestOutcome, Target } from '../types.ts';
@@ -81,7 +81,7 @@ export class EnsembleExchange implements Exchange {
 
   resume(): void {}
 
-  cancel(why: 'cancelled' | 'late' | 'withdrawn'): void {
+  cancel(why: CancelReason): void {
     for (const { call } of this.#members) call.cancel(why);
     this.#finish();
   }

@@ -11,6 +11,8 @@ export interface MirrorOptions {
   readonly target: Target;
   readonly tolerance: number;
   readonly budget: BufferBudget;
+  /** The client gives it less time than the route. */
+  readonly isHurried: boolean;
   /** The copy needs nothing of the request any more. */
   readonly onSent: () => void;
 }
@@ -43,7 +45,7 @@ export class MirrorCopy implements CallOwner {
   start(request: CallRequest, body: Buffer): void {
     const { clock } = this.#surroundings;
     this.#cancelDeadline = clock.afterDelay(Math.max(0, request.deadlineMs - clock.nowMs()), () => {
-      this.#call.cancel('late');
+      this.#call.cancel(this.#options.isHurried ? 'hurried' : 'late');
       this.#finish();
     });
     const target = { ...this.#options.target, pool: this.#pool };

@@ -1,5 +1,6 @@
 import { valueAt } from '../../compare-tensors.ts';
 import { readBinaryData } from '../../protocol/binary-tensor.ts';
+import { isObject } from '../../protocol/infer-request.ts';
 import { parseJson } from '../../protocol/json-parse.ts';
 import { DATATYPES, type Datatype, type Tensor } from '../../tensor.ts';
 import type { Answer } from './answer.ts';
@@ -68,10 +69,6 @@ function flatten(data: unknown, depth: number): Scalar[] | undefined {
     for (const scalar of inner) values.push(scalar);
   }
   return values;
-}
-
-export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isScalar(value: unknown): value is Scalar {

@@ -1,4 +1,5 @@
 import { type Place, Placement } from '../balancing/placement.ts';
+import { BufferBudget, CollectedBytes } from '../buffered/collected-bytes.ts';
 import type {
   Choice,
   Endpoint,
@@ -8,7 +9,7 @@ import type {
   RequestOutcome,
   Target,
 } from '../types.ts';
-import type { CallOwner, CallRequest, CallSurroundings, Exchange, Hold } from './exchange.ts';
+import type { CallOwner, CallRequest, CallSurroundings, CancelReason, Exchange, Hold } from './exchange.ts';
 import { HttpError } from './http-error.ts';
 import { noPod, tooManyWait } from './refusals.ts';
 import type { ResponseHead } from './response-head.ts';
@@ -23,6 +24,9 @@ const MAX_UNREACHABLE = 3;
  * request came. Later than that a model may have seen the request, and it is not sent again.
  */
 const STALE_WITHIN_MS = 100;
+
+/** What is kept has its own limit: `REPLAY_BYTES`, or one read of the client that is not read from meanwhile. */
+const UNLIMITED = new BufferBudget(Number.POSITIVE_INFINITY);
 
 const END_OF_CHUNKS = '0\r\n\r\n';
 
@@ -46,8 +50,10 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
   #isChunked = false;
   #isHeadRequest = false;
   #isComplete = false;
-  /** Pieces of the body, until they are sent and too many to be sent again. */
-  #pieces: Buffer[] = [];
+  /** What follows of the body, until it is sent and too much to be sent again: its first piece, which often is all of it. */
+  #piece: Buffer | undefined;
+  /** The pieces after that one, copied: a small piece takes far less memory than the object that it would be. */
+  readonly #pieces = new CollectedBytes(UNLIMITED, Number.POSITIVE_INFINITY);
   #firstStart = 0;
   #firstEnd = 0;
   #keptBytes = 0;
@@ -92,7 +98,7 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     this.#firstEnd = bodyEnd;
     this.#keptBytes = bodyEnd - bodyStart;
     if (more !== undefined && more.length > 0) {
-      this.#pieces.push(more);
+      this.#piece = more;
       this.#keptBytes += more.length;
     }
     this.#isReplayable = true;
@@ -104,14 +110,12 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
   body(bytes: Buffer, start: number, end: number): void {
     if (this.#state === 'idle' || start === end) return;
     const isSent = this.#state === 'sent' || this.#state === 'answering';
-    if (isSent) {
-      if (this.#isChunked) this.#surroundings.out.appendChunk(bytes, start, end);
-      else this.#surroundings.out.append(bytes, start, end);
-    }
+    if (isSent) this.#appendBody(bytes, start, end);
     if (!this.#isReplayable) return;
     this.#keptBytes += end - start;
     if (isSent && this.#keptBytes > REPLAY_BYTES) this.#keepNoMore();
-    else this.#pieces.push(bytes.subarray(start, end));
+    else if (this.#piece === undefined) this.#piece = bytes.subarray(start, end);
+    else this.#pieces.append(bytes, start, end);
   }
 
   complete(): void {
@@ -143,13 +147,14 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     this.#end(outcomeOf(this.#status), this.#answeredAtMs);
   }
 
-  cancel(why: 'cancelled' | 'late' | 'withdrawn'): void {
+  cancel(why: CancelReason): void {
     if (this.#state === 'idle') return;
     const hasWaited = this.#isComplete && this.#state !== 'answering';
     this.#placement.leave();
     this.#connection?.destroy();
     this.#release(why === 'late' ? 'failed' : 'neutral');
-    const outcome = why === 'late' ? 'error' : why === 'cancelled' && hasWaited ? 'cancelled' : 'withdrawn';
+    const isLate = why === 'late' || why === 'hurried';
+    const outcome = isLate ? 'error' : why === 'cancelled' && hasWaited ? 'cancelled' : 'withdrawn';
     this.#end(outcome, this.#surroundings.clock.nowMs());
   }
 
@@ -301,21 +306,27 @@ export class Call implements Exchange, AnswerReceiver, EndpointWaiter {
     out.appendText(request.lines);
     out.appendNumber(Math.max(1, Math.ceil(request.deadlineMs - nowMs)));
     out.appendText('\r\n\r\n');
-    if (this.#isChunked) {
-      out.appendChunk(request.bytes, this.#firstStart, this.#firstEnd);
-      for (const piece of this.#pieces) out.appendChunk(piece, 0, piece.length);
-      if (this.#isComplete) out.appendText(END_OF_CHUNKS);
-    } else {
-      out.append(request.bytes, this.#firstStart, this.#firstEnd);
-      for (const piece of this.#pieces) out.append(piece, 0, piece.length);
+    this.#appendBody(request.bytes, this.#firstStart, this.#firstEnd);
+    if (this.#piece !== undefined) {
+      const { bytes } = this.#pieces;
+      this.#appendBody(this.#piece, 0, this.#piece.length);
+      this.#appendBody(bytes, 0, bytes.length);
     }
+    if (this.#isChunked && this.#isComplete) out.appendText(END_OF_CHUNKS);
     this.#state = 'sent';
     if (this.#keptBytes > REPLAY_BYTES) this.#keepNoMore();
   }
 
+  #appendBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#isChunked) this.#surroundings.out.appendChunk(bytes, start, end);
+    else this.#surroundings.out.append(bytes, start, end);
+  }
+
   #keepNoMore(): void {
     this.#isReplayable = false;
-    if (this.#pieces.length > 0) this.#pieces = [];
+    if (this.#piece === undefined) return;
+    this.#piece = undefined;
+    this.#pieces.release();
   }
 
   /** An answer of a server that did not do anything with the request: asks another endpoint, where there is one. */

@@ -40,6 +40,8 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
   #at = 0;
   #hasHeadAlarm = false;
   #timeoutMs = 0;
+  /** It is the client's own limit, which is shorter than the route's. */
+  #isHurried = false;
   #owesContinue = false;
   #isHttp10 = false;
   #isHeadRequest = false;
@@ -161,6 +163,7 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
     const timeoutMs = Math.min(choice.timeoutMs, head.timeoutMs ?? choice.timeoutMs);
     const deadlineMs = nowMs + timeoutMs;
     this.#timeoutMs = timeoutMs;
+    this.#isHurried = timeoutMs < choice.timeoutMs;
     this.#alarm.set(deadlineMs);
     const taken = head.bodyBytes > 0 ? Math.min(head.bodyBytes, input.length - bodyStart) : 0;
     const bodyEnd = bodyStart + taken;
@@ -280,7 +283,8 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
 
   flush(): boolean {
     const { out, clock, times } = this.#surroundings;
-    this.#alarm.set(clock.nowMs() + times.silenceMs);
+    // Until then the deadline counts, whatever a pod sends ahead of its answer.
+    if (this.#hasAnswerBegun) this.#alarm.set(clock.nowMs() + times.silenceMs);
     const takesMore = out.flush(this.#socket);
     if (!takesMore) this.#isAnswerPaused = true;
     return takesMore;
@@ -381,7 +385,7 @@ export class ClientConnection implements CallOwner, EnsembleOwner {
       this.#refuse(new HttpError(408, `the request did not come within ${this.#timeoutMs} ms`));
     } else {
       const error = lateAnswer(this.#exchange, this.#timeoutMs);
-      this.#exchange.cancel('late');
+      this.#exchange.cancel(this.#isHurried ? 'hurried' : 'late');
       this.#refuse(error);
     }
   }

@@ -1,12 +1,16 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { FakeClock } from '../../testing/fake-clock.ts';
 import { choiceOf, RelayFixture, targetOf } from '../testing/relay-fixture.ts';
+import { ResponseHead } from './response-head.ts';
 
 let net: RelayFixture;
 beforeEach(() => {
   net = new RelayFixture();
 });
-afterEach(() => net.close());
+afterEach(() => {
+  vi.restoreAllMocks();
+  return net.close();
+});
 
 describe('time', () => {
   const start = async (timeoutMs = 30_000) => {
@@ -19,6 +23,7 @@ describe('time', () => {
 
   it('an answer that does not come in time is 504 with the limit, and the endpoint is to blame', async () => {
     const { clock, seen, target, port } = await start();
+    const release = vi.spyOn(target.pool, 'release');
     const answer = net.raw(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
     await expect.poll(() => seen.length).toBe(1);
     await clock.advance(29_999);
@@ -27,10 +32,12 @@ describe('time', () => {
     await clock.advance(2_000);
     expect(await answer).toMatch(/^HTTP\/1.1 504 Gateway Timeout[\s\S]*m-1 did not answer within 30000 ms/);
     expect(target.outcomes).toEqual(['error']);
+    expect(release.mock.calls).toEqual([[expect.anything(), 'failed']]);
   });
 
-  it('the client’s own deadline counts where it is shorter, and the pod is told what is left of it', async () => {
-    const { clock, seen, port } = await start();
+  it('the client’s own deadline counts where it is shorter; the pod is told what is left of it, and is not to blame', async () => {
+    const { clock, seen, target, port } = await start();
+    const release = vi.spyOn(target.pool, 'release');
     const answer = net.raw(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nFairlead-Timeout-Ms: 700\r\n\r\n');
     await expect.poll(() => seen.length).toBe(1);
     expect(seen[0]).toContain('fairlead-timeout-ms: 700\r\n');
@@ -38,6 +45,23 @@ describe('time', () => {
     await clock.advance(700);
     await clock.advance(2_000);
     expect(await answer).toMatch(/^HTTP\/1.1 504 [\s\S]*within 700 ms/);
+    expect(target.outcomes).toEqual(['error']);
+    expect(release.mock.calls).toEqual([[expect.anything(), 'neutral']]);
+  });
+
+  it.each([
+    ['an interim answer', 'HTTP/1.1 102 Processing\r\n\r\n', /^HTTP\/1.1 102 Processing\r\n\r\nHTTP\/1.1 504 /],
+    ['half a head', 'HTTP/1.1 200 O', /^HTTP\/1.1 504 /],
+  ])('a pod that sends only %s has no more time than any other', async (_name, beginning, answered) => {
+    const clock = new FakeClock();
+    const pod = await net.recordingPod((socket) => socket.write(beginning));
+    const { port } = await net.relay(choiceOf(targetOf([pod.port], { clock })), { clock });
+    const reads = vi.spyOn(ResponseHead.prototype, 'read');
+    const answer = net.raw(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+    await expect.poll(() => reads.mock.calls.length).toBe(1);
+    await clock.advance(30_000);
+    await clock.advance(2_000);
+    expect(await answer).toMatch(answered);
   });
 
   it('a pod that nobody gets in time is 503 with the numbers', async () => {

@@ -39,6 +39,13 @@ export interface CallOwner {
 /** What a request waits for. */
 export type Hold = 'endpoint' | 'connection' | 'answer';
 
+/**
+ * Why a request is given up. `cancelled`: the client did. `late`: there is no answer in time, for which its endpoint is to
+ * blame; `hurried`: in the client's own time, which is less than the route gives: an error, but not the endpoint's.
+ * `withdrawn`: an answer would be of no use any more.
+ */
+export type CancelReason = 'cancelled' | 'late' | 'hurried' | 'withdrawn';
+
 /** A request's way to its answer, as the client's connection sees it. */
 export interface Exchange {
   /** The target that has the request now. */
@@ -52,11 +59,8 @@ export interface Exchange {
   flushRequest(): boolean;
   /** The answer, if there is one, is taken again. */
   resume(): void;
-  /**
-   * Gives the request up: because the client did; because there is no answer in time, which counts as an error; or because
-   * an answer would be of no use any more.
-   */
-  cancel(why: 'cancelled' | 'late' | 'withdrawn'): void;
+  /** Gives the request up. */
+  cancel(why: CancelReason): void;
 }
 
 /** Where a request may go. */

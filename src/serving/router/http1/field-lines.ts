@@ -134,10 +134,6 @@ export class FieldLines {
     this.#droppedCount++;
   }
 
-  isDropped(field: number): boolean {
-    return this.#dropped[field] === 1;
-  }
-
   /**
    * Drops the fields that the options of a `Connection` field name (RFC 9110 section 7.6.1), and says whether `close` is one.
    * @throws HttpError 400 where it names a field on which the message's own meaning rests.

@@ -1,3 +1,4 @@
+import { queryObjects } from 'node:v8';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../../../e2e/cluster/free-port.ts';
 import { FakeClock } from '../../testing/fake-clock.ts';
@@ -75,6 +76,31 @@ describe('what never reached a model is asked of another pod', () => {
     expect(busy.seen.length).toBeGreaterThan(0);
     expect(target.outcomes).toEqual(['success', 'success', 'success', 'success']);
     expect(target.pool.inFlight).toBe(0);
+  });
+
+  it('a body in tiny chunks, whole, and without an object for each of them while it is kept', async () => {
+    let isWhole = false;
+    const busy = await net.recordingPod((socket, seen) => {
+      if (isWhole || !seen.at(-1)?.endsWith('0\r\n\r\n')) return;
+      isWhole = true;
+      socket.write(UNPROCESSED);
+    });
+    const good = await net.echoPod();
+    const target = targetOf([busy.port, good]);
+    const { port } = await net.relay(choiceOf(target, { maxBodyBytes: 100_000 }));
+    const buffers = () => queryObjects(Buffer, { format: 'count' });
+    const before = buffers();
+    const body = Array.from({ length: 20_000 }, (_, index) => String(index % 10)).join('');
+    const client = net.client(port);
+    let got = '';
+    client.setEncoding('latin1').on('data', (text: string) => (got += text));
+    client.write('POST /m HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n');
+    client.write(body.replaceAll(/./g, '1\r\n$&\r\n'));
+    await expect.poll(() => busy.seen.join('').length).toBeGreaterThan(20_000 * 6);
+    expect(buffers() - before).toBeLessThan(1_000);
+    client.write('0\r\n\r\n');
+    await expect.poll(() => got).toContain(`\r\n\r\n/m ${body}`);
+    expect(target.outcomes).toEqual(['success']);
   });
 
   it('once: the second such answer is the client’s', async () => {

@@ -31,5 +31,5 @@ export interface CallSurroundings {
   /** Where the call goes whose target has lost its last endpoint; undefined where that target alone may answer. */
   readonly chooseAgain?: ((lost: Target) => Choice | Unroutable) | undefined;
   /** The call is over, however it ended. */
-  readonly onEnd: () => void;
+  readonly onEnd?: (() => void) | undefined;
 }

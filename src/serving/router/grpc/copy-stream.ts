@@ -16,7 +16,8 @@ export class CopyStream extends Duplex implements ClientStream {
 
   respond(_headers: unknown, { endStream }: { readonly endStream?: boolean }): void {
     this.headersSent = true;
-    if (endStream !== true) this.#onHead();
+    if (endStream === true) this.end();
+    else this.#onHead();
   }
 
   sendTrailers(): void {}

@@ -1,34 +1,26 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from 'node:http2';
 import { type Place, Placement } from '../balancing/placement.ts';
+import { Alarm } from '../http1/alarm.ts';
 import type { Choice, Endpoint, EndpointResult, EndpointWaiter, RequestOutcome, Target } from '../types.ts';
+import { type Attempt, resultOf } from './attempt.ts';
 import type { CallSurroundings, ClientStream } from './call-surroundings.ts';
 import { GRPC_STATUS, isServerFailure, statusOf, statusTrailers, trailersOnly } from './grpc-status.ts';
-import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
-import type { Upstream } from './grpc-upstreams.ts';
+import { deadlineOf, withTimeLeft } from './grpc-timeout.ts';
+import { KeptRequest } from './kept-request.ts';
 import { MessageMeter } from './message-meter.ts';
 import { renaming } from './model-rename.ts';
 import { passable } from './passable-headers.ts';
 
 const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM, NGHTTP2_FLAG_END_STREAM } = constants;
 
-/** Timers of Node cannot wait longer; a deadline beyond it is none. */
+/** Timers of Node cannot wait longer. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-/** What of a request is kept until its answer begins, so that another pod can be asked. */
-const MAX_REPLAY_BYTES = 256 * 2 ** 10;
+/** From the head of the answer on: nothing moves, as the client does not read, or nobody writes. */
+const SILENCE_MS = 300_000;
 /** Pods that saw nothing of a call, one after the other, before it fails: not reached, or refusing it unread. */
 const MAX_UNSEEN = 3;
 /** A client that gives up so shortly before its deadline gave up because of it: its clock and ours are not one. */
 const DEADLINE_TOLERANCE_MS = 10;
-
-/** One try to have a call answered by one pod. */
-interface Attempt {
-  readonly target: Target;
-  readonly endpoint: Endpoint;
-  readonly upstream: Upstream;
-  readonly stream: ClientHttp2Stream;
-  /** The request's bytes as this target is sent them. */
-  readonly worded: (chunk: Buffer) => Buffer;
-}
 
 /**
  * One gRPC call on its way: its bytes pass in both directions as they come, each side held back when the other does not
@@ -48,8 +40,7 @@ export class GrpcCall implements EndpointWaiter {
   readonly #placement: Placement;
   #attempt: Attempt | undefined;
   /** The request's bytes so far; undefined once they are too many, or the answer has begun. */
-  #replay: Buffer[] | undefined = [];
-  #replayBytes = 0;
+  #replay: KeptRequest | undefined = new KeptRequest();
   #isReading = false;
   #isRequestWhole = false;
   #unseen = 0;
@@ -59,7 +50,7 @@ export class GrpcCall implements EndpointWaiter {
   /** That of a pod's whole answer. */
   #status: number | undefined;
   #isDone = false;
-  #cancelTimer: () => void;
+  readonly #alarm: Alarm;
 
   constructor(client: ClientStream, headers: IncomingHttpHeaders, choice: Choice, surroundings: CallSurroundings) {
     const { clock } = surroundings;
@@ -70,13 +61,17 @@ export class GrpcCall implements EndpointWaiter {
     this.#placement = new Placement(this, ({ observer }) => observer.ended('error', 0));
     this.#meter = new MessageMeter(choice.maxBodyBytes);
     this.#startedMs = clock.nowMs();
-    const timeout = headers['grpc-timeout'];
-    this.#deadlineMs =
-      this.#startedMs + (parseGrpcTimeout(typeof timeout === 'string' ? timeout : undefined) ?? Infinity);
-    this.#headLimitMs = Math.min(this.#startedMs + choice.timeoutMs, this.#deadlineMs);
-    this.#cancelTimer = this.#timer(this.#headLimitMs);
+    this.#deadlineMs = deadlineOf(headers, this.#startedMs);
+    this.#headLimitMs = Math.min(this.#startedMs + Math.min(choice.timeoutMs, MAX_TIMER_MS), this.#deadlineMs);
+    this.#alarm = new Alarm(clock, () => this.#late());
+    this.#alarm.set(this.#headLimitMs);
     client.on('error', () => undefined);
-    client.once('close', () => this.#gone());
+    client.once('close', () => {
+      this.#gone();
+      this.#alarm.clear();
+    });
+    // A stream that is reset while we do not read it closes only when we do.
+    client.once('aborted', () => this.#gone());
     // Read also while the call waits for a pod: from its last byte on the wait is the revision's.
     if (choice.fallback?.afterMs !== undefined) this.#read();
     this.#ask(choice);
@@ -127,7 +122,8 @@ export class GrpcCall implements EndpointWaiter {
     const upstream = this.#surroundings.upstreams.to(endpoint);
     let stream: ClientHttp2Stream | undefined;
     try {
-      stream = upstream?.session.request(this.#upstreamHeaders(), { endStream: false });
+      const headers = withTimeLeft(this.#headers, this.#deadlineMs, this.#surroundings.clock.nowMs());
+      stream = upstream?.session.request(headers, { endStream: false });
     } catch (error) {
       // The connection ended between two turns of the event loop, and the next try makes another; or Node cannot send this.
       if (upstream !== undefined && !upstream.session.closed && !upstream.session.destroyed) {
@@ -148,15 +144,9 @@ export class GrpcCall implements EndpointWaiter {
     stream.on('error', () => undefined);
     stream.once('response', (headers, flags) => this.#onHead(attempt, headers, flags));
     stream.once('close', () => this.#onBroken(attempt));
-    for (const chunk of this.#replay ?? []) stream.write(worded(chunk));
+    for (const chunk of this.#replay?.pieces ?? []) stream.write(worded(chunk));
     if (this.#isRequestWhole) stream.end();
     else this.#read();
-  }
-
-  #upstreamHeaders(): IncomingHttpHeaders {
-    if (this.#deadlineMs === Infinity) return this.#headers;
-    const leftMs = this.#deadlineMs - this.#surroundings.clock.nowMs();
-    return { ...this.#headers, 'grpc-timeout': formatGrpcTimeout(leftMs) };
   }
 
   #read(): void {
@@ -176,8 +166,7 @@ export class GrpcCall implements EndpointWaiter {
     this.#attempt?.stream.end();
     const afterMs = this.#choice.fallback?.afterMs;
     if (afterMs === undefined || this.#isDone || this.#headSeconds !== undefined || !this.#canFallBack) return;
-    this.#cancelTimer();
-    this.#cancelTimer = this.#timer(Math.min(this.#headLimitMs, this.#surroundings.clock.nowMs() + afterMs));
+    this.#alarm.set(Math.min(this.#headLimitMs, this.#surroundings.clock.nowMs() + afterMs));
   }
 
   #onRequestData(chunk: Buffer): void {
@@ -191,24 +180,20 @@ export class GrpcCall implements EndpointWaiter {
       return;
     }
     this.#surroundings.listener?.requestData(chunk);
-    this.#keep(chunk);
+    this.#replay?.append(chunk);
+    if (this.#replay?.isFull && this.#attempt !== undefined) this.#replay = undefined;
+    this.#moved();
     const attempt = this.#attempt;
     if (attempt === undefined) {
-      if (this.#replayBytes > MAX_REPLAY_BYTES) this.#client.pause();
+      if (this.#replay?.isFull) this.#client.pause();
     } else if (!attempt.stream.write(attempt.worded(chunk))) {
       this.#client.pause();
       attempt.stream.once('drain', () => this.#client.resume());
     }
   }
 
-  #keep(chunk: Buffer): void {
-    if (this.#replay === undefined) return;
-    this.#replayBytes += chunk.length;
-    if (this.#replayBytes > MAX_REPLAY_BYTES && this.#attempt !== undefined) this.#replay = undefined;
-    else this.#replay.push(chunk);
-  }
-
   #onHead(attempt: Attempt, headers: IncomingHttpHeaders, flags: number): void {
+    if (this.#client.destroyed || this.#client.closed) this.#gone();
     if (attempt !== this.#attempt || this.#isDone) return;
     const isWhole = (flags & NGHTTP2_FLAG_END_STREAM) !== 0;
     attempt.stream.resume();
@@ -219,7 +204,7 @@ export class GrpcCall implements EndpointWaiter {
     }
     this.#replay = undefined;
     this.#headSeconds = (this.#surroundings.clock.nowMs() - this.#startedMs) / 1000;
-    this.#waitForDeadline();
+    this.#moved();
     if (isWhole) {
       this.#client.respond(passable(headers), { endStream: true });
       this.#stopClient();
@@ -228,6 +213,7 @@ export class GrpcCall implements EndpointWaiter {
     }
     this.#client.respond(passable(headers), { waitForTrailers: true });
     this.#client.once('wantTrailers', () => {
+      if (this.#client.destroyed || this.#client.closed) return;
       this.#client.sendTrailers(passable(this.#trailers ?? {}));
       // Not before the trailers are on their way: a stream that is reset loses them.
       setImmediate(() => this.#stopClient());
@@ -242,10 +228,15 @@ export class GrpcCall implements EndpointWaiter {
       this.#trailers = trailers;
     });
     stream.on('data', (chunk: Buffer) => {
+      if (this.#isDone) return;
       listener?.answerData(chunk);
+      this.#moved();
       if (!client.write(chunk)) stream.pause();
     });
-    client.on('drain', () => stream.resume());
+    client.on('drain', () => {
+      this.#moved();
+      stream.resume();
+    });
     stream.once('end', () => {
       if (this.#isDone || this.#trailers === undefined) return;
       client.end();
@@ -304,33 +295,45 @@ export class GrpcCall implements EndpointWaiter {
   }
 
   #late(): void {
-    if (this.#isDone) return;
+    if (this.#isDone) {
+      // The client does not read what is left of the answer.
+      this.#client.close(NGHTTP2_CANCEL);
+      return;
+    }
     const { clock, upstreams } = this.#surroundings;
-    if (this.#headSeconds === undefined && this.#canFallBack && clock.nowMs() < this.#headLimitMs) {
+    if (this.#headSeconds === undefined && this.#canFallBack && this.#headLimitMs - clock.nowMs() >= 1) {
       this.#leave('neutral', NGHTTP2_CANCEL);
-      this.#cancelTimer = this.#timer(this.#headLimitMs);
+      this.#alarm.set(this.#headLimitMs);
       this.#fallBack();
+      return;
+    }
+    // Who the lateness counts for is another matter: a ping harms nobody.
+    if (this.#attempt !== undefined) upstreams.suspect(this.#attempt.endpoint);
+    if (this.#headSeconds !== undefined && this.#deadlineMs - clock.nowMs() >= 1) {
+      this.#silent();
       return;
     }
     const afterMs = Math.round(clock.nowMs() - this.#startedMs);
     const isClients = this.#deadlineMs - this.#startedMs <= this.#choice.timeoutMs || this.#headSeconds !== undefined;
-    if (this.#attempt !== undefined && !isClients) upstreams.suspect(this.#attempt.endpoint);
     this.#leave(isClients ? 'neutral' : 'failed', NGHTTP2_CANCEL);
     this.#answer(GRPC_STATUS.deadlineExceeded, `no answer from ${this.#target.revision} within ${afterMs} ms`);
     this.#end('error');
   }
 
-  /** From the head of the answer on only the client's own deadline counts. */
-  #waitForDeadline(): void {
-    this.#cancelTimer();
-    this.#cancelTimer = this.#timer(this.#deadlineMs);
+  /** Nothing has moved for too long. As with HTTP the pod is to blame where it was its turn. */
+  #silent(): void {
+    const isUnread = this.#client.writableNeedDrain;
+    const isClients = isUnread || !this.#isRequestWhole;
+    this.#leave(isClients ? 'neutral' : 'failed', NGHTTP2_CANCEL);
+    this.#end(isClients ? 'withdrawn' : 'error');
+    if (isUnread) this.#client.close(NGHTTP2_CANCEL);
+    else this.#answer(GRPC_STATUS.deadlineExceeded, `nothing moved on the call for ${SILENCE_MS} ms`);
   }
 
-  /** Calls `#late` at that time; the result cancels it. */
-  #timer(atMs: number): () => void {
-    const { clock } = this.#surroundings;
-    const leftMs = atMs - clock.nowMs();
-    return leftMs > MAX_TIMER_MS ? () => undefined : clock.afterDelay(leftMs, () => this.#late());
+  /** From the head of the answer on the client's own deadline counts, and that something moves. */
+  #moved(): void {
+    if (this.#isDone || this.#headSeconds === undefined) return;
+    this.#alarm.set(Math.min(this.#deadlineMs, this.#surroundings.clock.nowMs() + SILENCE_MS));
   }
 
   /** The client's stream ended before the call did. */
@@ -383,15 +386,13 @@ export class GrpcCall implements EndpointWaiter {
   #end(outcome: RequestOutcome | undefined): void {
     this.#isDone = true;
     this.#replay = undefined;
-    this.#cancelTimer();
-    const seconds = this.#headSeconds ?? (this.#surroundings.clock.nowMs() - this.#startedMs) / 1000;
+    const nowMs = this.#surroundings.clock.nowMs();
+    // What is left of the answer has to leave, and what still comes is thrown away: a stream with something unread does not end.
+    this.#alarm.set(nowMs + SILENCE_MS);
+    this.#client.resume();
+    const seconds = this.#headSeconds ?? (nowMs - this.#startedMs) / 1000;
     if (outcome !== undefined) this.#target.observer.ended(outcome, seconds);
     this.#surroundings.listener?.over(this.#status);
-    this.#surroundings.onEnd();
+    this.#surroundings.onEnd?.();
   }
-}
-
-/** What a status says of the pod that gave it. */
-function resultOf(status: number): EndpointResult {
-  return status === GRPC_STATUS.unavailable ? 'failed' : 'ok';
 }

@@ -1,7 +1,10 @@
+import { connect } from 'node:http2';
 import { Metadata, type ServerUnaryCall, type sendUnaryData, status } from '@grpc/grpc-js';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../../../e2e/cluster/free-port.ts';
 import { encodeModelInferResponse } from '../../grpc/messages.ts';
+import { FakeClock } from '../../testing/fake-clock.ts';
+import { MAX_COPIES } from '../buffered/buffered-exchange.ts';
 import { failure, GrpcRelayFixture, message, none } from '../testing/grpc-relay-fixture.ts';
 import { always, grpcTarget, type TargetUnderTest } from '../testing/target-under-test.ts';
 
@@ -116,6 +119,35 @@ describe('a mirrored call', () => {
     expect(mirrored(mirror)).toMatchObject({ requests: 0, dropped: 1 });
     expect([mirror.pool.waiting, mirror.pool.inFlight]).toEqual([0, 1]);
     expect(upstreams.budget.usedBytes).toBe(usedBytes);
+  });
+
+  it('more copies at once than may be are dropped, also where their calls all began before the first was sent', async () => {
+    const [a, busy] = [await net.pod('a'), await net.pod('b', { unary: () => undefined })];
+    const room = { maxInFlight: 2 * MAX_COPIES };
+    const [target, mirror] = [grpcTarget('churn-a', [a.port], room), grpcTarget('churn-b', [busy.port], room)];
+    const { server, port } = await net.relay(always(target, { mirror: { target: mirror, tolerance: 0 } }));
+    const session = connect(`http://127.0.0.1:${port}`);
+    net.onClose(() => session.destroy());
+    const path = { ':method': 'POST', ':path': '/test.Pod/Unary', 'content-type': 'application/grpc' };
+    const calls = Array.from({ length: MAX_COPIES + 3 }, () => session.request(path));
+    await expect.poll(() => server.inFlight).toBe(calls.length);
+    for (const call of calls) call.resume().end(Buffer.from([0, 0, 0, 0, 0]));
+    await expect.poll(() => target.observer.requests).toBe(calls.length);
+    expect(mirrored(mirror)).toMatchObject({ requests: 0, dropped: 3 });
+    await expect.poll(() => busy.calls).toBe(MAX_COPIES);
+  });
+
+  it.each([
+    ['an answer', answering(y(1))],
+    ['an error without one', failing(status.UNAVAILABLE)],
+  ])('nothing of a copy waits any more after %s', async (_name, copy) => {
+    const clock = new FakeClock();
+    const [a, b] = [await net.pod('a', { unary: answering(y(1)) }), await net.pod('b', { unary: copy })];
+    const [target, mirror] = [grpcTarget('churn-a', [a.port]), grpcTarget('churn-b', [b.port])];
+    const { client } = await net.relay(always(target, { mirror: { target: mirror, tolerance: 0 } }), clock);
+    await client.infer(message, none);
+    await expect.poll(() => mirrored(mirror)).toMatchObject({ requests: 1 });
+    await expect.poll(() => clock.waiting).toBe(0);
   });
 
   it('a client that goes away does not end the copy', async () => {

@@ -8,7 +8,7 @@ import type { CallListener } from './call-surroundings.ts';
 import { type GrpcAnswer, grpcAnswersAgree } from './compare-grpc-answers.ts';
 import { CopyStream } from './copy-stream.ts';
 import { GrpcCall } from './grpc-call.ts';
-import { formatGrpcTimeout, parseGrpcTimeout } from './grpc-timeout.ts';
+import { deadlineOf, withTimeLeft } from './grpc-timeout.ts';
 import type { GrpcUpstreams } from './grpc-upstreams.ts';
 import { firstFrameBytes, PREFIX_BYTES } from './message-frames.ts';
 
@@ -58,9 +58,7 @@ export class GrpcMirror implements CallListener {
     this.#headers = headers;
     this.#maxBodyBytes = maxBodyBytes;
     this.#startedMs = clock.nowMs();
-    const timeout = headers['grpc-timeout'];
-    this.#clientsDeadlineMs =
-      this.#startedMs + (parseGrpcTimeout(typeof timeout === 'string' ? timeout : undefined) ?? Infinity);
+    this.#clientsDeadlineMs = deadlineOf(headers, this.#startedMs);
     this.#deadlineMs = Math.min(this.#startedMs + timeoutMs, this.#clientsDeadlineMs);
     this.#request = new CollectedBytes(budget, PREFIX_BYTES + maxBodyBytes);
     this.#primary = new KeptAnswer(budget);
@@ -85,7 +83,9 @@ export class GrpcMirror implements CallListener {
     const request = this.#request;
     if (request === undefined) return;
     if (request.bytes.length !== firstFrameBytes(request.bytes)) this.#forget();
-    else this.#send(request.bytes);
+    else if (this.#surroundings.copies < MAX_COPIES) this.#send(request.bytes);
+    // Others were sent since this call began.
+    else this.#drop();
   }
 
   answerData(chunk: Buffer): void {
@@ -128,17 +128,12 @@ export class GrpcMirror implements CallListener {
       answerData: (chunk) => this.#copy.append(chunk),
       over: (status) => this.#copy.end(status),
     };
-    new GrpcCall(stream, this.#headersAt(nowMs), choice, {
+    new GrpcCall(stream, withTimeLeft(this.#headers, this.#clientsDeadlineMs, nowMs), choice, {
       clock,
       upstreams,
       listener,
       onEnd: () => this.#copyOver(),
     });
-  }
-
-  #headersAt(nowMs: number): IncomingHttpHeaders {
-    if (this.#clientsDeadlineMs === Infinity) return this.#headers;
-    return { ...this.#headers, 'grpc-timeout': formatGrpcTimeout(this.#clientsDeadlineMs - nowMs) };
   }
 
   #copyOver(): void {

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { connect, constants } from 'node:http2';
 import { Metadata, type ServerDuplexStream, type ServerUnaryCall, status } from '@grpc/grpc-js';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { FakeClock } from '../../testing/fake-clock.ts';
 import { GrpcTestClient } from '../testing/grpc-pod.ts';
 import { failure, GrpcRelayFixture, message, none } from '../testing/grpc-relay-fixture.ts';
@@ -163,7 +163,8 @@ describe('ends', () => {
     const clock = new FakeClock();
     const arrived = Promise.withResolvers<ServerUnaryCall<Buffer, Buffer>>();
     const { port } = await net.pod('a', { unary: (call) => arrived.resolve(call) });
-    const { client, target } = await net.relayTo([port], { timeoutMs: 120_000 }, { clock });
+    const { client, target, upstreams } = await net.relayTo([port], { timeoutMs: 120_000 }, { clock });
+    const suspect = vi.spyOn(upstreams, 'suspect');
     const error = failure(client.unary(message, none, 60_000));
     const deadline = Number((await arrived.promise).getDeadline());
     expect(deadline - Date.now()).toBeLessThanOrEqual(60_000);
@@ -172,6 +173,9 @@ describe('ends', () => {
       code: status.DEADLINE_EXCEEDED,
       details: 'no answer from churn-new within 60000 ms',
     });
+    // The pod is not to blame, but it may be gone.
+    expect(suspect).toHaveBeenCalledOnce();
+    expect(target.pool.ejected).toBe(0);
     expect(target.observer.snapshot()).toMatchObject({ requests: 1, errors: 1 });
     expect(target.pool.inFlight).toBe(0);
   });

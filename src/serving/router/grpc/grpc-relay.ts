@@ -20,6 +20,8 @@ const MAX_STREAMS = 1024;
 const STREAM_WINDOW_BYTES = 256 * 2 ** 10;
 const TCP_KEEP_ALIVE_AFTER_MS = 60_000;
 const MAX_HEADER_PAIRS = 256;
+/** How long a relay that closes waits for connections on which nothing is open any more: other ends of some never end theirs. */
+const LINGER_MS = 2_000;
 const NO_ENSEMBLE =
   'an ensemble answers over REST only: ask the same name by HTTP, POST /v2/models/MODEL/infer, or one of its members by gRPC';
 
@@ -40,7 +42,8 @@ export class GrpcRelay {
   readonly #sessions = new Map<Http2Session, number>();
   #calls = 0;
   #isClosing = false;
-  #onIdle: (() => void) | undefined;
+  #onClosed: (() => void) | undefined;
+  #cancelLinger: (() => void) | undefined;
 
   constructor(options: GrpcRelayOptions) {
     const { clock, upstreams } = options;
@@ -59,7 +62,7 @@ export class GrpcRelay {
     this.#server.on('sessionError', () => undefined);
   }
 
-  /** Calls that are not over. */
+  /** Calls that are not over, or whose answers have not left. */
   get inFlight(): number {
     return this.#calls;
   }
@@ -76,15 +79,16 @@ export class GrpcRelay {
     return promise;
   }
 
-  /** Takes no new connections, tells clients by GOAWAY to go elsewhere, and resolves once every call is over. */
+  /** Takes no new connections, tells clients by GOAWAY to go elsewhere, and resolves once every answer has left. */
   async close(): Promise<void> {
     this.#isClosing = true;
     this.#server.close();
     for (const session of this.#sessions.keys()) session.close();
-    if (this.#calls === 0) return;
     await new Promise<void>((resolve) => {
-      this.#onIdle = resolve;
+      this.#onClosed = resolve;
+      this.#endIfIdle();
     });
+    this.#cancelLinger?.();
   }
 
   /** Ends every connection now. */
@@ -96,13 +100,28 @@ export class GrpcRelay {
   #onSession(session: Http2Session): void {
     const { clock, random } = this.#options;
     this.#sessions.set(session, clock.nowMs() + connectionAgeMs(random));
-    session.once('close', () => this.#sessions.delete(session));
+    session.once('close', () => {
+      this.#sessions.delete(session);
+      this.#endIfIdle();
+    });
     session.on('error', () => undefined);
     if (this.#isClosing) session.close();
   }
 
   #onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const { router, clock, upstreams } = this.#options;
+    // A stream that its client resets errs, whether or not anyone has answered it.
+    stream.on('error', () => undefined);
+    if (stream.destroyed || stream.closed) {
+      stream.destroy();
+      return;
+    }
+    this.#calls++;
+    // Not when the call is over: its trailers leave in a later turn, and a connection that ended before would lose them.
+    stream.once('close', () => {
+      this.#calls--;
+      this.#endIfIdle();
+    });
     this.#renew(stream.session);
     const contentType = headers['content-type'];
     if (contentType?.startsWith('application/grpc') !== true || headers[':method'] !== 'POST') {
@@ -123,13 +142,11 @@ export class GrpcRelay {
     const { mirror } = choice;
     // What is asked of the server itself has no answer to compare.
     const listener = isInference && mirror ? new GrpcMirror(this.#mirrors, mirror, choice, headers) : undefined;
-    this.#calls++;
     new GrpcCall(stream, headers, choice, {
       clock,
       upstreams,
       listener,
       chooseAgain: (lost) => router.choose(fields, lost),
-      onEnd: () => this.#onCallEnd(),
     });
   }
 
@@ -139,14 +156,14 @@ export class GrpcRelay {
     if (renewAtMs !== undefined && this.#options.clock.nowMs() >= renewAtMs) session?.close();
   }
 
-  #onCallEnd(): void {
-    this.#calls--;
-    if (this.#calls === 0) this.#onIdle?.();
+  #endIfIdle(): void {
+    if (!this.#isClosing || this.#calls > 0) return;
+    if (this.#sessions.size === 0) this.#onClosed?.();
+    else this.#cancelLinger ??= this.#options.clock.afterDelay(LINGER_MS, () => this.#onClosed?.());
   }
 }
 
 function refuse(stream: ServerHttp2Stream, status: number, message: string): void {
-  stream.on('error', () => undefined);
   stream.respond(trailersOnly(status, message), { endStream: true });
 }
 

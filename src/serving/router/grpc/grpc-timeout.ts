@@ -1,3 +1,5 @@
+import type { IncomingHttpHeaders } from 'node:http2';
+
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
 /** The protocol allows eight digits. */
 const MAX_COUNT = 99_999_999;
@@ -18,4 +20,16 @@ export function formatGrpcTimeout(milliseconds: number): string {
     if (count <= MAX_COUNT) return `${count}${unit}`;
   }
   return `${Math.min(MAX_COUNT, Math.ceil(left / 3_600_000))}H`;
+}
+
+/** When the client of a call that began at `startedMs` wants to hear no more; infinite where it did not say. */
+export function deadlineOf(headers: IncomingHttpHeaders, startedMs: number): number {
+  const timeout = headers['grpc-timeout'];
+  return startedMs + (parseGrpcTimeout(typeof timeout === 'string' ? timeout : undefined) ?? Number.POSITIVE_INFINITY);
+}
+
+/** The headers with what is left of the deadline. */
+export function withTimeLeft(headers: IncomingHttpHeaders, deadlineMs: number, nowMs: number): IncomingHttpHeaders {
+  if (deadlineMs === Number.POSITIVE_INFINITY) return headers;
+  return { ...headers, 'grpc-timeout': formatGrpcTimeout(deadlineMs - nowMs) };
 }

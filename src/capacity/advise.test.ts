@@ -206,8 +206,24 @@ describe('quotas', () => {
   const full = snapshot(roomy, { quotas });
 
   test('a full one is no matter for a cluster autoscaler: old pods give way at once, before new ones are asked for', () => {
-    const asked = claim({ wanted: 8, removable: 1, oldPods: OLD });
+    const asked = claim({ wanted: 8, removable: 1, oldPods: OLD, oldDemands: [gpuPod(1)] });
     expect(alone(full, asked)).toMatchObject({ kind: 'Swap', remove: 1, pods: 0 });
+  });
+
+  test('no old pod gives way where all that may would not give back what a new one needs', () => {
+    const asked = claim({ pod: gpuPod(2), wanted: 4, oldPods: OLD, oldDemands: Array(8).fill(gpuPod(1)) });
+    expect(alone(full, { ...asked, removable: 1 })).toMatchObject({
+      kind: 'Wait',
+      reason: 'QuotaExceeded',
+      pods: 0,
+      message:
+        'quota gpus has 0 of 8 requests.nvidia.com/gpu left; none of the old pods that may give way would make room',
+    });
+    expect(alone(full, { ...asked, removable: 2 })).toMatchObject({ kind: 'Swap', remove: 2, pods: 0 });
+    const half = snapshot(roomy, {
+      quotas: [quota('gpus', { [`requests.${GPU}`]: '9' }, { [`requests.${GPU}`]: '8' })],
+    });
+    expect(alone(half, { ...asked, removable: 1 })).toMatchObject({ kind: 'Swap', remove: 1, pods: 0 });
   });
 
   test('at the floor it waits without a pod that would be refused', () => {
@@ -234,7 +250,7 @@ describe('quotas', () => {
     const pod = podDemand({ containers: [container({ memory: '2Gi' }, { cpu: '1' })] });
     const unsaid = (used: string) =>
       snapshot('unreadable', { quotas: [quota('team', { 'limits.cpu': '100' }, { 'limits.cpu': used })] });
-    const asked = claim({ pod, wanted: 3, removable: 1 });
+    const asked = claim({ pod, wanted: 3, removable: 1, oldDemands: [pod] });
     expect(alone(unsaid('4'), asked)).toMatchObject({ kind: 'Fits', pods: 1 });
     expect(alone(unsaid('4'), { ...asked, mode: 'Surge' })).toMatchObject({ kind: 'Fits', pods: 1 });
     expect(alone(unsaid('100'), asked)).toMatchObject({ kind: 'Swap', remove: 1 });

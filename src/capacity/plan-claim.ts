@@ -114,7 +114,8 @@ function uncounted(claim: CapacityClaim, allowed: number, { nowMs }: Situation):
 
 /** Old pods give back what they use of a quota once they are gone; a cluster autoscaler gives nothing. */
 function withoutQuota(claim: CapacityClaim, quota: QuotaRoom, situation: Situation): CapacityAdvice {
-  const { ahead, nowMs } = situation;
+  const { ahead, nowMs, quotas } = situation;
+  const { pod, oldDemands, removable } = claim;
   const shortfall = quota.shortfall ?? '';
   const taker = ahead.find((each) => {
     const further = each.advice.pods - (each.claim.pending?.count ?? 0);
@@ -122,7 +123,9 @@ function withoutQuota(claim: CapacityClaim, quota: QuotaRoom, situation: Situati
   });
   if (taker !== undefined) return behind(taker, `and takes what the quota has left; ${shortfall}`, situation);
   if (claim.ending > 0) return wait('PodsEnding', 0, `${pods(claim.ending)} are ending; ${shortfall}`, nowMs);
-  const remove = Math.min(claim.removable, claim.wanted);
+  // A pod that gave way for less than a new one needs would be missing for good.
+  const makesRoom = oldDemands === undefined || quotas.hasRoomWithout(oldDemands, removable, pod, namespaceOf(claim));
+  const remove = makesRoom ? Math.min(removable, claim.wanted) : 0;
   if (claim.mode === 'Surge') return wait('QuotaExceeded', 0, shortfall, nowMs);
   if (remove === 0) return { ...cannotSwap(claim, shortfall, nowMs, 'QuotaExceeded'), pods: 0 };
   const message = `${shortfall}; ${pods(remove)} of an older revision give way first`;

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { podDemand } from './pod-demand.ts';
+import { type PodDemand, podDemand } from './pod-demand.ts';
 import { QuotaLedger } from './quota.ts';
 import { container, GPU, gpuPod, quota } from './testing/snapshots.ts';
-import type { QuotaScope } from './types.ts';
+import type { Quota, QuotaScope } from './types.ts';
 
 const roomIn = (hard: Record<string, string>, used: Record<string, string>, wanted = 5, pod = gpuPod(1)) =>
   new QuotaLedger([quota('q', hard, used)]).room(pod, 'shop', wanted);
+
+const TERMINATING: QuotaScope = { name: 'Terminating', operator: 'Exists', values: [] };
 
 describe('room in a quota', () => {
   test.each<[string, Record<string, string>, Record<string, string>, number]>([
@@ -50,6 +52,31 @@ describe('room in a quota', () => {
     const ledger = new QuotaLedger([quota('q', { pods: '3' }, { pods: '1' })]);
     ledger.reserve(gpuPod(1), 'shop', 1);
     expect(ledger.room(gpuPod(1), 'shop', 5).pods).toBe(1);
+  });
+});
+
+describe('room in a quota once old pods have gone', () => {
+  const cpu = (amount: string) => podDemand({ containers: [container({ cpu: amount })] });
+  const full = quota('q', { 'requests.cpu': '4' }, { 'requests.cpu': '4' });
+  test.each<[string, PodDemand[], number, Quota, boolean]>([
+    ['one that uses as much', [cpu('2'), cpu('2')], 1, full, true],
+    ['one that uses less', [cpu('1'), cpu('1')], 1, full, false],
+    ['two that use half', [cpu('1'), cpu('1')], 2, full, true],
+    ['none, since none may go', [cpu('2')], 0, full, false],
+    ['the one that uses the most', [cpu('1'), cpu('2')], 1, full, true],
+    ['one of which a LimitRange says how much it uses', [podDemand({ containers: [container({})] })], 1, full, true],
+    ['one that the quota does not count', [cpu('2')], 1, { ...full, scopes: [TERMINATING] }, false],
+    ['one, where it was lowered below its use', [cpu('2')], 1, quota('q', { cpu: '3' }, { cpu: '4' }), false],
+    [
+      'one, with another quota that is full',
+      [cpu('2')],
+      1,
+      quota('q', { cpu: '4', pods: '0' }, { cpu: '4', pods: '1' }),
+      false,
+    ],
+  ])('%s', (_title, old, count, of, expected) => {
+    const pod = podDemand({ containers: [container({ cpu: '2' })], activeDeadlineSeconds: 1 });
+    expect(new QuotaLedger([of]).hasRoomWithout(old, count, pod, 'shop')).toBe(expected);
   });
 });
 

@@ -26,15 +26,26 @@ export class QuotaLedger {
     const shortfalls: string[] = [];
     let pods = wanted;
     for (const { quota, key, each } of this.#uses(pod, namespace)) {
-      const hard = quota.hard.get(key) ?? 0n;
-      const left = hard - (quota.used.get(key) ?? 0n) - (this.#reserved.get(quota)?.get(key) ?? 0n);
+      const left = this.#left(quota, key);
       if (each === 'unsaid' || each > 0n) {
         const admitted = admittedBy(left, each);
         pods = Math.min(pods, admitted);
-        if (admitted === 0) shortfalls.push(`quota ${quota.name} has ${leftText(key, left, hard)} left`);
+        if (admitted === 0) shortfalls.push(`quota ${quota.name} has ${leftText(key, left, hardOf(quota, key))} left`);
       }
     }
     return { pods, shortfall: shortfalls.length === 0 ? undefined : shortfalls.join(', ') };
+  }
+
+  /** Whether one more is admitted once so many of the old pods have gone, whichever of them give back the most. */
+  hasRoomWithout(old: readonly PodDemand[], count: number, pod: PodDemand, namespace: string): boolean {
+    return [...this.#uses(pod, namespace)].every(({ quota, key, each }) => {
+      const freed = old.map((one) => (isCounted(quota, one) ? countedBy(key, one) : undefined) ?? 0n);
+      // What a LimitRange has said for it is not known here.
+      if (count > 0 && freed.includes('unsaid')) return true;
+      const most = freed.filter((amount) => amount !== 'unsaid').sort((a, b) => (a < b ? 1 : -1));
+      const left = this.#left(quota, key) + most.slice(0, count).reduce((sum, amount) => sum + amount, 0n);
+      return each === 0n || admittedBy(left, each) > 0;
+    });
   }
 
   reserve(pod: PodDemand, namespace: string, count: number): void {
@@ -47,9 +58,13 @@ export class QuotaLedger {
     }
   }
 
+  #left(quota: Quota, key: string): bigint {
+    return hardOf(quota, key) - (quota.used.get(key) ?? 0n) - (this.#reserved.get(quota)?.get(key) ?? 0n);
+  }
+
   *#uses(pod: PodDemand, namespace: string): Generator<{ quota: Quota; key: string; each: bigint | 'unsaid' }> {
     for (const quota of this.#quotas) {
-      if (quota.namespace !== namespace || !quota.scopes.every((scope) => isInScope(scope, pod))) continue;
+      if (quota.namespace !== namespace || !isCounted(quota, pod)) continue;
       for (const key of quota.hard.keys()) {
         const each = countedBy(key, pod);
         if (each !== undefined) yield { quota, key, each };
@@ -57,6 +72,8 @@ export class QuotaLedger {
     }
   }
 }
+
+const hardOf = ({ hard }: Quota, key: string): bigint => hard.get(key) ?? 0n;
 
 function leftText(key: string, left: bigint, hard: bigint): string {
   return `${formatAmount(key, left > 0n ? left : 0n)} of ${formatAmount(key, hard)} ${key}`;
@@ -86,6 +103,10 @@ function admittedBy(left: bigint, each: bigint | 'unsaid'): number {
  */
 function said(amounts: Amounts, resource: string): bigint | 'unsaid' {
   return amounts.get(resource) ?? (resource === 'cpu' || resource === 'memory' ? 'unsaid' : 0n);
+}
+
+function isCounted({ scopes }: Quota, pod: PodDemand): boolean {
+  return scopes.every((scope) => isInScope(scope, pod));
 }
 
 function isInScope({ name, operator, values }: QuotaScope, pod: PodDemand): boolean {

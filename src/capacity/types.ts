@@ -47,6 +47,11 @@ export interface CapacityClaim {
   /** Names of the old pods that are on nodes and not ending: those among which the `removable` are. */
   readonly oldPods: readonly string[];
   /**
+   * What old pods that are not ending ask for, each of them: what quotas get back when they go. Absent where that is not
+   * known: then each is taken to give back enough.
+   */
+  readonly oldDemands?: readonly PodDemand[] | undefined;
+  /**
    * Its new pods serve nobody until all of them are there (BlueGreen): two such rollouts that each hold a part of what
    * there is would wait for each other for ever.
    */

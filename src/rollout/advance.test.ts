@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decide } from './decide.ts';
+import { parseProgress, progressText } from './progress.ts';
 import { rollingOut, rolloutOf, run } from './testing/invariants.ts';
 import { type ModelCluster, TICK_MS } from './testing/model-cluster.ts';
 
@@ -86,6 +87,15 @@ describe('the hold of a step', () => {
     run(cluster, { until: () => cluster.routes.length === 1 });
     run(cluster, { ticks: 1 });
     expect(cluster.progress?.idleSinceMs).toBeUndefined();
+  });
+
+  test('is no shorter by a clock that is behind the one before, and its record can still be read', () => {
+    const { progress, ...snapshot } = held(canary({ weight: 50, hold: '60s' })).snapshot();
+    if (progress === undefined) throw new Error('a rollout is remembered');
+    const idle = { ...progress, idleSinceMs: snapshot.nowMs + 2 * TICK_MS };
+    const after = decide({ ...snapshot, progress: idle }).progress;
+    expect(after.idleMs).toBe(0);
+    expect(parseProgress(progressText(after))).toEqual(after);
   });
 
   test('goes on while part of its pods are there', () => {

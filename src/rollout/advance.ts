@@ -132,7 +132,8 @@ function withIdleTime(situation: Situation, current: Step): Progress {
   if (progress.heldSinceMs === undefined) return progress;
   if (!isUsed(situation, current)) return { ...progress, idleSinceMs: idleSinceMs ?? snapshot.nowMs };
   if (idleSinceMs === undefined || snapshot.route?.isAcknowledged === false) return progress;
-  return { ...rest, idleMs: (progress.idleMs ?? 0) + snapshot.nowMs - idleSinceMs };
+  // Whoever leads next may have a clock that is behind; of a negative time the record could not be read any more.
+  return { ...rest, idleMs: (progress.idleMs ?? 0) + Math.max(0, snapshot.nowMs - idleSinceMs) };
 }
 
 /** Whether the revision has anything of what the step gives it. */

@@ -255,6 +255,17 @@ describe('a rollout whose record is lost', () => {
     expect(cluster.progress).toMatchObject({ target: 'b', from: 'a', step: 0 });
   });
 
+  test.each([
+    ['green, which nobody has promoted, has as many pods', rolloutOf({ strategy: 'BlueGreen', steps: [smoke] }), 4],
+    ['the canary of a single pod has one too', canary(weight(10), weight(50)), 1],
+    ['both answer half of the requests', canary(weight(50)), 1],
+  ])('begins anew from the one that had the traffic, by the route before the pods: %s', (_, asked, replicas) => {
+    const cluster = rollingOut({ rollout: asked, replicas });
+    run(cluster, { until: isHeld(cluster) });
+    for (const name of ['a', 'b']) loseRecord(cluster, name);
+    expect(cluster.reconcile().decision.progress).toMatchObject({ target: 'b', from: 'a', step: 0 });
+  });
+
   test('still goes back to the stable revision that gave all of its pods away', () => {
     const one = rolloutOf({
       strategy: 'Canary',

@@ -69,14 +69,18 @@ function isNothingWanted({ scale }: RolloutSnapshot): boolean {
 
 /** The revision that has the requests when another one is wanted: the one before a rollout until that is over. */
 function holder(snapshot: RolloutSnapshot): string | undefined {
-  const { progress, revisions } = snapshot;
+  const { progress, revisions, route, target } = snapshot;
   const known = progress && remembered(snapshot, progress);
   if (known !== undefined) return known;
-  const serving = revisions.reduce<RevisionState | undefined>(
-    (most, each) => (most === undefined || readyPods(each) > readyPods(most) ? each : most),
-    undefined,
-  );
-  return serving !== undefined && readyPods(serving) > 0 ? serving.name : undefined;
+  const weight = ({ name }: RevisionState) => route?.weights.get(name) ?? 0;
+  // As many pods as the one before has a green one that nobody has promoted.
+  const [serving] = revisions
+    .filter((each) => readyPods(each) > 0)
+    .sort(
+      (a, b) =>
+        weight(b) - weight(a) || readyPods(b) - readyPods(a) || Number(a.name === target) - Number(b.name === target),
+    );
+  return serving?.name;
 }
 
 /** A record whose revisions have no pods is one of long ago: the one after it is lost, with its Deployment or without. */

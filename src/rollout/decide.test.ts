@@ -295,6 +295,17 @@ describe('taking back', () => {
     expect(cluster.weights.get('b')).toBe(100);
   });
 
+  test('that a person calls off is not begun again for pods that have failed before', () => {
+    const cluster = rollingOut({ rollout: quick({ weight: 50, hold: 'UntilPromoted' }) });
+    run(cluster, { until: untilWeight(cluster, 50) });
+    cluster.fail('b');
+    expect(cluster.reconcile().decision.progress.stage).toBe('Returning');
+    cluster.action = 'retry@b#0';
+    const { decision } = cluster.reconcile();
+    expect(decision.progress).toMatchObject({ stage: 'Stepping', step: 0 });
+    expect(decision.events.map(({ reason }) => reason)).toEqual(['ActionDone']);
+  });
+
   test('lets the next version start', () => {
     const cluster = rollingOut({ rollout: quick({ weight: 50, hold: '5s' }) });
     cluster.fail('b');

@@ -18,7 +18,7 @@ import type { AnalysisRequest, RolloutDecision, RolloutSnapshot } from './types.
 export function decide(snapshot: RolloutSnapshot): RolloutDecision {
   const begun = begin(snapshot);
   const handled = handleAction(situationOf(snapshot, begun.progress));
-  const advanced = advance(situationOf(snapshot, handled.progress));
+  const advanced = advance(situationOf(forTrial(snapshot, handled.progress), handled.progress));
   const progress = remembering(advanced.progress, snapshot);
   const situation = situationOf(snapshot, progress);
   const plan = isStepped(snapshot.rollout.strategy) ? stepped(situation) : replacing(situation);
@@ -34,6 +34,15 @@ export function decide(snapshot: RolloutSnapshot): RolloutDecision {
     events: [...begun.events, ...handled.events, ...advanced.events],
     lookAgainAtMs: lookAgainAtMs(situation, plan.pods.claim !== undefined),
   };
+}
+
+/** Pods that are there when a trial begins are of an earlier one: what befell them is no failure of it. */
+function forTrial(snapshot: RolloutSnapshot, { target, startedAtMs }: Progress): RolloutSnapshot {
+  if (snapshot.progress?.target === target && snapshot.progress.startedAtMs === startedAtMs) return snapshot;
+  const revisions = snapshot.revisions.map((each) =>
+    each.name === target ? { ...each, lastingFailure: undefined } : each,
+  );
+  return { ...snapshot, revisions };
 }
 
 /** A swap is remembered, so that nothing waits for a cluster autoscaler twice; it is over with the rollout. */

@@ -22,7 +22,7 @@ export function planReplacing(situation: Situation): Replacing {
   const old = snapshot.revisions.filter(({ name }) => name !== goal.name);
   const desired = desiredPods(situation, goal, old);
   const ideal = countsOf(situation, goal, old, desired);
-  const weights = sharesOf(goal, old, ideal);
+  const weights = sharesOf(situation, goal, old, ideal);
   const claim = claimOf(situation, goal, old, ideal, desired);
   const counts = guarded(situation, old, weights, {
     ...ideal,
@@ -60,10 +60,10 @@ function countsOf(
   old: readonly RevisionState[],
   desired: number,
 ): RollingPlan {
-  const { snapshot, isHeldUp, isSwapping } = situation;
+  const { snapshot, isSwapping } = situation;
   const { rollout, leftPods } = snapshot;
   const state = { desired, target: asReplicas(goal), old: old.map(asReplicas) };
-  if (isHeldUp && old.some(({ replicas }) => replicas > 0)) {
+  if (isHeld(situation) && old.some(({ replicas }) => replicas > 0)) {
     return { target: goal.replicas, old: new Map(old.map(({ name, replicas }) => [name, replicas])) };
   }
   if (rollout.strategy === 'Recreate') return planRecreate({ ...state, leftPods });
@@ -73,11 +73,25 @@ function countsOf(
   return planRolling({ ...state, ...limits });
 }
 
+/** Whoever goes back needs no pod of what is not known, and nobody pauses it. */
+function isHeld({ isHeldUp, progress: { stage } }: Situation): boolean {
+  return isHeldUp && (stage === 'Stepping' || stage === 'Keeping');
+}
+
 function asReplicas({ name, replicas, ready }: RevisionState): RevisionReplicas {
   return { revision: name, replicas, ready };
 }
 
-function sharesOf(goal: RevisionState, old: readonly RevisionState[], plan: RollingPlan): ReadonlyMap<string, number> {
+function sharesOf(
+  situation: Situation,
+  goal: RevisionState,
+  old: readonly RevisionState[],
+  plan: RollingPlan,
+): ReadonlyMap<string, number> {
+  const { stage } = situation.progress;
+  const hasTakenOver = (stage === 'Keeping' || stage === 'Done') && weightOf(situation, goal.name) === 100;
+  // The one before keeps pods for a while where there were steps until now: that gives it no requests back.
+  if (hasTakenOver && Math.min(readyPods(goal), plan.target) > 0) return new Map([[goal.name, 100]]);
   const staying = [
     { name: goal.name, ready: Math.min(readyPods(goal), plan.target) },
     ...old.map((each) => ({ name: each.name, ready: Math.min(readyPods(each), plan.old.get(each.name) ?? 0) })),
@@ -87,17 +101,19 @@ function sharesOf(goal: RevisionState, old: readonly RevisionState[], plan: Roll
 }
 
 function claimOf(
-  { snapshot, progress, isHeldUp, isSwapping }: Situation,
+  situation: Situation,
   goal: RevisionState,
   old: readonly RevisionState[],
   plan: RollingPlan,
   desired: number,
 ): RoomClaim | undefined {
+  const { snapshot, progress, isSwapping } = situation;
   const donors = old.filter(({ replicas }) => replicas > 0);
   // While pods give way, a step of planRolling asks for nothing before an old one has gone; the claim says what it is for.
   const next = isSwapping ? Math.min(desired, goal.replicas + 1) : 0;
   const wanted = Math.max(plan.target, next) - goal.onNode;
-  if (snapshot.rollout.strategy === 'Recreate' || isHeldUp || donors.length === 0 || wanted <= 0) return undefined;
+  if (snapshot.rollout.strategy === 'Recreate' || isHeld(situation) || donors.length === 0 || wanted <= 0)
+    return undefined;
   const ready = donors.reduce((sum, each) => sum + readyPods(each), 0);
   const unready = donors.reduce((sum, each) => sum + each.replicas - readyPods(each), 0);
   const spare = readyPods(goal) + ready - floorOf(snapshot.rollout, desired);

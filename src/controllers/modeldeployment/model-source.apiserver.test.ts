@@ -124,3 +124,29 @@ describe('a model of the registry', () => {
     expect(await tenant().remove()).toBeUndefined();
   });
 });
+
+test('a model that is written another way is resolved once, also where another version of Fairlead made its pods', async () => {
+  const told = { succeeds: true, message: JSON.stringify({ sha256: digest('1'), sizeBytes: 5 }) };
+  let jobs = 0;
+  tenant().play({
+    job: () => {
+      jobs += 1;
+      return told;
+    },
+  });
+  const operator = tenant().startOperator({ clock });
+  await tenant().create({ model: model('1') });
+  await tenant().untilReady();
+  await tenant().stopOperator(operator);
+  const [deployment] = await tenant().cluster.list(DEPLOYMENTS);
+  const { name = '' } = deployment?.metadata ?? {};
+  const otherwise = { metadata: { annotations: { 'fairlead.dev/template-hash': 'of-before' } } };
+  await tenant().cluster.client.mergePatch(DEPLOYMENTS, { namespace: tenant().cluster.namespace, name }, otherwise);
+  const upgraded = tenant().startOperator({ clock });
+  await tenant().change({ model: { sha256: null } });
+  await tenant().until('the same bytes', serves('1'));
+  await tenant().atRest(upgraded);
+  expect(await tenant().cluster.list(JOBS)).toEqual([]);
+  expect((await tenant().cluster.list(DEPLOYMENTS)).map(({ metadata }) => metadata.name)).toEqual([name]);
+  expect(jobs).toBe(1);
+});

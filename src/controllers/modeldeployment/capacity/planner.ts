@@ -15,6 +15,8 @@ export interface PlanInput {
   readonly pods: ReadonlyMap<string, readonly Pod[]>;
   /** The pod that the claim is about. */
   readonly pod: PodDemand;
+  /** What one pod of a revision asks for: asked of those that give way. */
+  readonly demandOf: (revision: string) => Promise<PodDemand | undefined>;
 }
 
 /**
@@ -37,7 +39,13 @@ export class Planner {
     const namespaces = [...new Set([...this.#claims.keys()].map((each) => parseKey(each).namespace ?? ''))];
     const counted = needsCounting(claim) ? claims.filter(needsCounting).map(({ pod }) => pod) : [];
     const cluster = await this.#cluster.read(context, namespaces, counted);
-    return advise(cluster, claims, now()).get(key);
+    const { namespace } = parseKey(key);
+    const isUnderQuota = cluster.quotas !== 'unreadable' && cluster.quotas.some((each) => each.namespace === namespace);
+    if (!isUnderQuota || claim.removable === 0) return advise(cluster, claims, now()).get(key);
+    const known: CapacityClaim = { ...claim, oldDemands: await oldDemands(input) };
+    this.#claims.set(key, known);
+    const withDemands = claims.map((each) => (each === claim ? known : each));
+    return advise(cluster, withDemands, now()).get(key);
   }
 
   /** The rollout wants nothing more. */
@@ -55,13 +63,27 @@ function needsCounting({ pod, pending, mode, isSwapping }: CapacityClaim): boole
   return wantsDevice || pending !== undefined || mode === 'Swap' || isSwapping;
 }
 
+/** Of each old pod that is not ending; a revision whose Deployment is gone has none. */
+async function oldDemands({ decision, pods, demandOf }: PlanInput): Promise<readonly PodDemand[]> {
+  const donors = decision.claim?.donors ?? [];
+  const byDonor = await Promise.all(
+    donors.map(async (revision) => {
+      const demand = await demandOf(revision);
+      const staying = (pods.get(revision) ?? []).filter((pod) => !isEnding(pod));
+      return demand === undefined ? [] : staying.map(() => demand);
+    }),
+  );
+  return byDonor.flat();
+}
+
+const isEnding = ({ metadata }: Pod): boolean => metadata.deletionTimestamp !== undefined;
+
 /** A claim of the engine in the planner's words; undefined where the decision has none. Pure. */
 export function claimOf(rollout: ObjectKey, { snapshot, decision, pods, pod }: PlanInput): CapacityClaim | undefined {
   const { claim } = decision;
   if (claim === undefined) return undefined;
   const own = snapshot.revisions.find(({ name }) => name === claim.revision);
   const donated = claim.donors.flatMap((revision) => pods.get(revision) ?? []);
-  const isEnding = ({ metadata }: Pod) => metadata.deletionTimestamp !== undefined;
   const { capacityMode, provisionTimeoutMs } = snapshot.rollout;
   return {
     rollout,

@@ -64,10 +64,11 @@ async function adviceOn(
   context: PhaseContext,
 ): Promise<CapacityAdvice | undefined> {
   const { claim } = decision;
-  const pod = claim && (await demandOf(claim.revision, scope, context));
+  const demand = (revision: string) => demandOf(revision, scope, context);
+  const pod = claim && (await demand(claim.revision));
   if (pod === undefined) return undefined;
   scope.claimsRoom = true;
-  return await context.planner.advise(context, { snapshot, decision, pods: scope.pods, pod });
+  return await context.planner.advise(context, { snapshot, decision, pods: scope.pods, pod, demandOf: demand });
 }
 
 /** What one pod of a revision takes: of the wanted one as the spec says it, of an older one as it was made, if it is there. */

@@ -1,3 +1,4 @@
+import { ANNOTATIONS } from '../../../api/names.ts';
 import { withoutSecrets } from '../../../api/without-secrets.ts';
 import { progressText } from '../../../rollout/progress.ts';
 import type { Bounds, RolloutDecision } from '../../../rollout/types.ts';
@@ -67,19 +68,24 @@ async function applyTarget(scope: Scope, context: PhaseContext, decision: Rollou
     await context.apply(SERVICES, desiredRevisionService(owner, target.name, serverPorts(object.spec)));
   }
   const planned = decision.replicas.get(target.name) ?? 0;
+  const source = sourceHash(object.spec.model);
   const desired = desiredDeployment({
     owner,
     spec: object.spec,
     revision: target.name,
     model: target.model,
     image: pinnedImage(scope, context, existing),
-    source: sourceHash(object.spec.model),
+    source,
     ...appliedReplicas(existing?.deployment, planned),
     ...appliedProgress(existing?.deployment, decision, target.name),
   });
   if (existing === undefined || makesSamePods(existing, desired)) {
     const deployment = await context.apply(DEPLOYMENTS, desired);
     if (existing !== undefined) replaceDeployment(scope, existing, deployment);
+  } else if (existing.source !== source) {
+    // Its digest is looked up by this for as long as it runs: without it a Job would be asked again and again.
+    const deployment = await context.annotate(DEPLOYMENTS, existing.deployment, { [ANNOTATIONS.modelSource]: source });
+    replaceDeployment(scope, existing, deployment);
   }
   if (existing === undefined) {
     context.event(object, {

@@ -33,6 +33,7 @@ describe('labels', () => {
     [{ key: 'absent', operator: 'NotIn', values: ['x'] }, true],
     [{ key: 'zone', operator: 'Exists' }, true],
     [{ key: 'absent', operator: 'Exists' }, false],
+    [{ key: 'constructor', operator: 'Exists' }, false],
     [{ key: 'absent', operator: 'DoesNotExist' }, true],
     [{ key: 'zone', operator: 'DoesNotExist' }, false],
     [{ key: 'cores', operator: 'Gt', values: ['63'] }, true],

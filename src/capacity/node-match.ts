@@ -1,5 +1,6 @@
 /** Whether a node may take a pod at all, whatever is on it: the scheduler's filters that do not count. */
 import type { V1NodeSelectorRequirement, V1NodeSelectorTerm, V1Toleration } from '@kubernetes/client-node';
+import { own } from '../api/own.ts';
 import type { PodDemand } from './pod-demand.ts';
 import type { NodeRoom, Taint } from './types.ts';
 
@@ -16,7 +17,7 @@ export const CORDON_TAINT = 'node.kubernetes.io/unschedulable';
 export function mismatch(pod: PodDemand, node: NodeRoom): Mismatch | undefined {
   if (pod.nodeName !== undefined && pod.nodeName !== node.name) return { kind: 'Label', what: `name ${pod.nodeName}` };
   for (const [key, value] of Object.entries(pod.nodeSelector)) {
-    if (node.labels[key] !== value) return { kind: 'Label', what: `label ${key}=${value}` };
+    if (own(node.labels, key) !== value) return { kind: 'Label', what: `label ${key}=${value}` };
   }
   if (pod.nodeTerms?.some((term) => matchesTerm(term, node)) === false) {
     return { kind: 'Label', what: unmet(pod.nodeTerms, node) };
@@ -43,7 +44,7 @@ function isTolerated(taint: Taint, tolerations: readonly V1Toleration[]): boolea
 function matchesTerm({ matchExpressions = [], matchFields = [] }: V1NodeSelectorTerm, node: NodeRoom): boolean {
   if (matchExpressions.length + matchFields.length === 0) return false;
   return (
-    matchExpressions.every((each) => holds(each, node.labels[each.key])) &&
+    matchExpressions.every((each) => holds(each, own(node.labels, each.key))) &&
     matchFields.every((each) => holds(each, each.key === 'metadata.name' ? node.name : undefined))
   );
 }
@@ -82,7 +83,7 @@ function isBeyond(
 /** The first requirement that keeps the node out, of the term that it is nearest to. */
 function unmet(terms: readonly V1NodeSelectorTerm[], node: NodeRoom): string {
   const failures = terms.map(({ matchExpressions = [], matchFields = [] }) => [
-    ...matchExpressions.filter((each) => !holds(each, node.labels[each.key])),
+    ...matchExpressions.filter((each) => !holds(each, own(node.labels, each.key))),
     ...matchFields.filter((each) => !holds(each, each.key === 'metadata.name' ? node.name : undefined)),
   ]);
   const nearest = failures.toSorted((a, b) => a.length - b.length)[0]?.[0];

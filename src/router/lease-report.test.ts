@@ -101,6 +101,14 @@ test('the last counts are left beside what is applied', async () => {
   expect(told(ANNOTATIONS.finalCounts)).toEqual({ instance: 'a', inFlight: 0, revisions: {} });
 });
 
+test('the last counts of a ModelDeployment that is named as what every object has are left', async () => {
+  const revisions = { constructor: { 'constructor-a': new RevisionCounter().snapshot() } };
+  const ended = report.end({ instance: 'a', inFlight: 0, revisions }, never);
+  await clock.advance(10);
+  await ended;
+  expect(told(ANNOTATIONS.finalCounts)).toEqual({ instance: 'a', inFlight: 0, revisions });
+});
+
 test('the last counts are given up when there is no time left', async () => {
   server.isAway = true;
   const limit = new AbortController();

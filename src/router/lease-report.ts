@@ -150,7 +150,8 @@ export class LeaseReport {
         return { modelDeployment, revision, counts, isContested };
       }),
     );
-    const kept: CountsSnapshot = { ...rest, revisions: {} };
+    // Without a prototype, so that a ModelDeployment may be named `constructor`.
+    const kept: CountsSnapshot = { ...rest, revisions: Object.create(null) };
     let chars = JSON.stringify(kept).length;
     let left = 0;
     for (const { modelDeployment, revision, counts } of all.toSorted(byImportance)) {

@@ -20,6 +20,7 @@ describe('a merge patch', () => {
     ['nothing for members that are undefined or null on both sides', { a: null }, { b: undefined }, undefined],
     ['only what changed', { a: 1, b: { c: 2, d: 3 } }, { a: 1, b: { c: 2, d: 4 } }, { b: { d: 4 } }],
     ['null for what is gone', { a: 1, b: 2 }, { a: 1 }, { b: null }],
+    ['null for what is gone though every object has its name', { constructor: 1 }, {}, { constructor: null }],
     ['whole lists', { a: [1, 2] }, { a: [1, 2, 3] }, { a: [1, 2, 3] }],
     ['no nulls inside of what is new', {}, { a: { b: undefined, c: 1 } }, { a: { c: 1 } }],
   ])('holds %s', (_title, before, after, patch) => {

@@ -7,12 +7,12 @@ export function mergePatch(before: unknown, after: unknown): unknown {
   const patch: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(after)) {
     if (isAbsent(value)) continue;
-    const old = before[name];
+    const old = ownMember(before, name);
     const change = isAbsent(old) ? withoutAbsent(value) : mergePatch(old, value);
     if (change !== undefined) patch[name] = change;
   }
   for (const [name, value] of Object.entries(before)) {
-    if (!isAbsent(value) && isAbsent(after[name])) patch[name] = null;
+    if (!isAbsent(value) && isAbsent(ownMember(after, name))) patch[name] = null;
   }
   return Object.keys(patch).length === 0 ? undefined : patch;
 }
@@ -30,6 +30,11 @@ function withoutAbsent(value: unknown): unknown {
   if (!isMap(value)) return value;
   const kept = Object.entries(value).filter(([, member]) => !isAbsent(member));
   return Object.fromEntries(kept.map(([name, member]) => [name, withoutAbsent(member)]));
+}
+
+/** A label may be named `constructor`, which every object has. */
+function ownMember(map: Readonly<Record<string, unknown>>, name: string): unknown {
+  return Object.hasOwn(map, name) ? map[name] : undefined;
 }
 
 function isAbsent(value: unknown): boolean {

@@ -70,6 +70,11 @@ describe('a moved alias', () => {
     expect(moves.aliases).toEqual({ blue: '1' });
   });
 
+  test('may be named as what every object has', () => {
+    const moves = recordMoves(model({ aliases: { champion: '6', constructor: '1' }, status: recorded('6') }), NOW_MS);
+    expect(moves.history).toEqual([{ alias: 'constructor', to: '1', time: '2026-05-01T12:00:00Z' }]);
+  });
+
   test('stands in front of those before it, of which the last fifty are kept', () => {
     const old = Array.from(
       { length: 50 },

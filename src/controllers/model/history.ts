@@ -1,5 +1,6 @@
 /** Who moved which alias, when, from where to where: found by comparing the aliases with those that are recorded. Pure. */
 import { ANNOTATIONS } from '../../api/names.ts';
+import { own } from '../../api/own.ts';
 import { type AliasMove, MAX_ALIAS_MOVES, type ModelStatus } from '../../api/v1alpha1/model.ts';
 import { rfc3339Seconds } from '../../runtime/conditions.ts';
 import type { Model } from '../kinds.ts';
@@ -21,8 +22,8 @@ export function recordMoves(model: Model, nowMs: number): Recorded {
   const { spec, status } = model;
   const before = status?.aliases ?? {};
   const moves = movedAliases(before, spec.aliases).map((alias): AliasMove => {
-    const from = before[alias];
-    const to = spec.aliases[alias];
+    const from = own(before, alias);
+    const to = own(spec.aliases, alias);
     // Nobody owns a field that is gone.
     const writer = to === undefined ? undefined : aliasWriter(model, alias);
     const by = moverOf(model, alias, to);
@@ -42,7 +43,7 @@ export function recordMoves(model: Model, nowMs: number): Recorded {
 /** In alphabetical order. */
 function movedAliases(before: Aliases, after: Aliases): readonly string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return [...names].filter((alias) => before[alias] !== after[alias]).sort();
+  return [...names].filter((alias) => own(before, alias) !== own(after, alias)).sort();
 }
 
 /** A move as its annotation tells it: made by the write that gave the Model this generation. */

@@ -1,4 +1,5 @@
 import { ANNOTATIONS } from '../../api/names.ts';
+import { own } from '../../api/own.ts';
 import type { ApiClient, JsonPatch } from '../../runtime/api-client.ts';
 import { ApiError } from '../../runtime/api-error.ts';
 import type { ObjectName } from '../../runtime/types.ts';
@@ -51,7 +52,7 @@ export async function moveAlias(
   let expected = request.from;
   for (let attempt = 1; ; attempt++) {
     const model = await client.get(MODELS, request.model);
-    const now = model.spec.aliases[alias] ?? null;
+    const now = own(model.spec.aliases, alias) ?? null;
     if (expected !== undefined && now !== expected) throw new AliasMoveLostError(lost(model, request, expected));
     expected ??= now;
     if (now === to) return { from: to, to, moved: false };
@@ -69,7 +70,7 @@ export async function moveAlias(
 function patchOf({ metadata, spec }: Model, { alias, to, by }: AliasMoveRequest): JsonPatch {
   const { resourceVersion, annotations, generation = 0 } = metadata;
   const path = `/spec/aliases/${alias.replaceAll('~', '~0').replaceAll('/', '~1')}`;
-  const now = spec.aliases[alias];
+  const now = own(spec.aliases, alias);
   const move = {
     [ANNOTATIONS.aliasMove]: formatMove({ alias, to, generation: generation + 1 }),
     [ANNOTATIONS.aliasMoveBy]: by,
@@ -88,7 +89,7 @@ function isFailedTest(error: ApiError): boolean {
 }
 
 function lost({ metadata, spec, status }: Model, { alias, to }: AliasMoveRequest, expected: string | null): string {
-  const now = spec.aliases[alias];
+  const now = own(spec.aliases, alias);
   const last = status?.history?.find((move) => move.alias === alias && move.to === now);
   const who = last?.by ?? last?.manager;
   const by = last === undefined ? '' : ` (${who === undefined ? '' : `moved by ${who}, `}${last.time})`;

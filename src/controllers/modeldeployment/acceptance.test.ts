@@ -86,6 +86,10 @@ test.each([
   ['a claim', { model: { uri: 'pvc://data-1.x/churn/7' } }],
   ['dots in a name', { model: { uri: 'file:///models/churn..7/x' } }],
   ['a mount elsewhere', mount('/data')],
+  [
+    'a label that is named as what every object has',
+    { accelerator: { nodeSelector: { constructor: 'b' } }, pod: { nodeSelector: { a: 'b' } } },
+  ],
   ['the same selector twice', { accelerator: { nodeSelector: { a: 'b' } }, pod: { nodeSelector: { a: 'b' } } }],
 ])('a spec is accepted with %s', (_title, spec) => {
   expect(refused(spec)).toBeUndefined();

@@ -1,5 +1,6 @@
 /** What the schema and its CEL rules cannot refuse. */
 import { MODEL_ROOT, PVC_ROOT } from '../../api/names.ts';
+import { own } from '../../api/own.ts';
 import { durationMs } from '../../api/v1alpha1/duration.ts';
 import { withoutSecrets } from '../../api/without-secrets.ts';
 import { MIN_INTERVALS } from '../../rollout/analysis/claim.ts';
@@ -159,7 +160,7 @@ function mountRefusal(mounts: readonly { readonly mountPath: string }[] | undefi
 
 function selectorRefusal({ pod, accelerator }: ModelDeployment['spec']): Refusal | undefined {
   for (const [label, value] of Object.entries(accelerator?.nodeSelector ?? {})) {
-    const other = pod?.nodeSelector?.[label];
+    const other = own(pod?.nodeSelector ?? {}, label);
     if (other !== undefined && other !== value) {
       return {
         reason: 'InvalidPod',

@@ -92,6 +92,13 @@ describe('a reference', () => {
     expect(found).not.toHaveProperty('pinned');
   });
 
+  test('by alias does not find what every object has', () => {
+    const source: ModelSource = { ref: { model: 'churn', alias: 'constructor' } };
+    expect(resolveSource(source, registry({ champion: '7' }), [])).toMatchObject({
+      message: 'Model churn has no alias constructor; it has champion',
+    });
+  });
+
   test('whose objects are gone goes on meaning what it meant', () => {
     expect(resolveSource(champion, nothing, [pinnedTo(champion)])).toMatchObject({ kind: 'missing', pinned });
   });

@@ -1,4 +1,6 @@
 /** Which bytes `spec.model` means: decided from the registry's objects and from what earlier revisions were pinned to. */
+
+import { own } from '../../api/own.ts';
 import { parseModelsUri, type RegistryAnswer } from '../../api/registry-answers.ts';
 import type { ModelSource } from '../../api/v1alpha1/model-source.ts';
 import { withoutSecrets } from '../../api/without-secrets.ts';
@@ -104,7 +106,7 @@ function aliasTarget(name: string, alias: string, registry: Registry): string | 
   if (model === undefined) return { message: `Model ${name} does not exist in the namespace` };
   const aliases = model.spec.aliases ?? {};
   return (
-    aliases[alias] ?? {
+    own(aliases, alias) ?? {
       message: `Model ${name} has no alias ${alias}; it has ${listed(Object.keys(aliases))}`,
     }
   );

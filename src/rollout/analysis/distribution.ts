@@ -1,3 +1,4 @@
+import { own } from '../../api/own.ts';
 import { total } from '../../stats/histogram.ts';
 import { categoryDesignEffect, pooled, totalVariation, totalVariationBounds } from '../../stats/total-variation.ts';
 import { type Claim, comparedSize, thresholdsOf, within } from './claim.ts';
@@ -13,7 +14,7 @@ function outputClaim(state: AnalysisState, policy: AnalysisPolicy, output: strin
   const names = groupNames(grouping);
   const blocks = state.blocks.map((block) => {
     const countsOf = (side: 'canary' | 'stable') => {
-      const predictions = block[side].predictions[output];
+      const predictions = own(block[side].predictions, output);
       return [...names.map((name) => predictions?.counts[name] ?? 0), predictions?.other ?? 0];
     };
     return { canary: countsOf('canary'), stable: countsOf('stable') };
@@ -45,7 +46,7 @@ const SELDOM = 0.1;
 function usualOutputs({ blocks, groupings }: AnalysisState): readonly string[] {
   const rows = new Map(
     Object.keys(groupings).map((output) => {
-      const predictions = blocks.map(({ stable }) => stable.predictions[output]);
+      const predictions = blocks.map(({ stable }) => own(stable.predictions, output));
       return [output, total(predictions.map((each) => total(Object.values(each?.counts ?? {})) + (each?.other ?? 0)))];
     }),
   );

@@ -12,9 +12,10 @@ export type Interval =
   | { readonly endMs: number; readonly failure: string };
 
 const addAll = (a: Readonly<Record<string, number>>, b: Readonly<Record<string, number>>) => {
-  const sums = { ...a };
-  for (const [key, count] of Object.entries(b)) sums[key] = (sums[key] ?? 0) + count;
-  return sums;
+  // No object: a label may be `constructor`, or `__proto__`.
+  const sums = new Map(Object.entries(a));
+  for (const [key, count] of Object.entries(b)) sums.set(key, (sums.get(key) ?? 0) + count);
+  return Object.fromEntries(sums);
 };
 
 export function addLatency(a: LatencyCounts, b: LatencyCounts): LatencyCounts {
@@ -48,12 +49,12 @@ function addEither<T>(a: T | undefined, b: T | undefined, add: (a: T, b: T) => T
 type Outputs = NonNullable<RevisionCounts['predictions']>;
 
 export function addOutputs(a: Outputs, b: Outputs): Outputs {
-  const sums = { ...a };
+  const sums = new Map(Object.entries(a));
   for (const [output, counts] of Object.entries(b)) {
-    const former = sums[output];
-    sums[output] = former === undefined ? counts : addPredictions(former, counts);
+    const former = sums.get(output);
+    sums.set(output, former === undefined ? counts : addPredictions(former, counts));
   }
-  return sums;
+  return Object.fromEntries(sums);
 }
 
 /** Counts of one revision by two processes. */

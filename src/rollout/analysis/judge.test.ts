@@ -209,6 +209,8 @@ test('queries and counts are judged together', () => {
   const policy = policyOf({ errors: errors(0.05), revenue: query });
   const good = observed(40, { requests: 100 }, { requests: 900 });
   expect(judge(good, policy).verdict).toBe('InsufficientData');
+  // A metric may have the name of what every object has.
+  expect(judge(good, policyOf({ constructor: query })).message).toContain('constructor: not measured yet');
   const measured = observeQuery(good, 'revenue', { outcome: 'Successful', samples: [2] });
   expect(judge(measured, policy).verdict).toBe('Healthy');
   const failed = observeQuery(measured, 'revenue', { outcome: 'Failed', samples: [0] });

@@ -1,3 +1,4 @@
+import { own } from '../../api/own.ts';
 import { type Claim, MIN_INTERVALS } from './claim.ts';
 import { predictionDistance } from './distribution.ts';
 import { latencyIncrease, latencyLimit } from './latency.ts';
@@ -122,7 +123,7 @@ export function judge(state: AnalysisState, policy: AnalysisPolicy): Verdict {
   const judged: readonly WordedVerdict[] = [
     ...policy.metrics.map((metric) =>
       metric.measure.kind === 'Query'
-        ? judgeQuery(metric, metric.measure, state.queries[metric.name])
+        ? judgeQuery(metric, metric.measure, own(state.queries, metric.name))
         : judgeCounted(metric, state, policy),
     ),
     ...policy.unknown.map(unknownMetric),

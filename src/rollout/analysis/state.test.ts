@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LATENCY_BOUNDS_SECONDS, type RevisionCounts } from '../../api/counts.ts';
 import { total } from '../../stats/histogram.ts';
+import { predictionDistance } from './distribution.ts';
 import type { Interval } from './interval.ts';
 import {
   type AnalysisState,
@@ -12,6 +13,7 @@ import {
   observeQuery,
   requestsOf,
 } from './state.ts';
+import { policyOf } from './testing/policy.ts';
 
 const buckets = (at: number, count: number) =>
   Array.from({ length: LATENCY_BOUNDS_SECONDS.length + 1 }, (_, bucket) => (bucket === at ? count : 0));
@@ -204,4 +206,20 @@ describe('what is remembered', () => {
   test.each(['', '{', '{}', '{"version":2}', 'null'])('is none where it cannot be read: %s', (text) => {
     expect(decodeState(text)).toBeUndefined();
   });
+});
+
+test('outputs and queries may have the names of what every object has', () => {
+  const labels = { kind: 'Label' as const, counts: { a: 500 }, other: 0 };
+  const both = interval(
+    counts(500, { predictions: { constructor: labels } }),
+    counts(500, { predictions: { y: labels } }),
+  );
+  const state = observeAll(beginAnalysis('Split', 0), Array(8).fill(both));
+  expect(state.blocks[0]?.canary.predictions.constructor).toEqual({ kind: 'Label', counts: {}, other: 500 });
+  const inStable = interval(counts(500), counts(500, { predictions: { constructor: labels } }));
+  const measure = { kind: 'PredictionDistribution', max: 0.1 } as const;
+  const seen = observe(beginAnalysis('Split', 0), inStable);
+  expect(predictionDistance(seen, policyOf({ m: measure }), 0.1)?.brief).toContain('predictions of constructor');
+  const { queries } = observeQuery(state, 'constructor', { outcome: 'Failed', samples: [1] });
+  expect(queries.constructor).toMatchObject({ successful: 0, failed: 1 });
 });

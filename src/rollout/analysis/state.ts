@@ -1,6 +1,7 @@
 import Type, { type Static } from 'typebox';
 import Value from 'typebox/value';
 import { LATENCY_BOUNDS_SECONDS, PredictionCounts, type RevisionCounts } from '../../api/counts.ts';
+import { own } from '../../api/own.ts';
 import { total } from '../../stats/histogram.ts';
 import { addOutputs, type Interval } from './interval.ts';
 import type { Traffic } from './policy.ts';
@@ -159,7 +160,7 @@ function append(state: AnalysisState, block: Block): AnalysisState {
 }
 
 const groupedSide = (side: Side, output: string, grouping: Grouping): Side => {
-  const predictions = side.predictions[output];
+  const predictions = own(side.predictions, output);
   if (predictions === undefined) return side;
   return { ...side, predictions: { ...side.predictions, [output]: grouped(grouping, predictions) } };
 };
@@ -176,7 +177,7 @@ function groupOutputs(state: AnalysisState): AnalysisState {
   );
   for (const output of outputs) {
     if (Object.hasOwn(next.groupings, output)) continue;
-    const stable = next.blocks.map((block) => block.stable).reduce(addSides).predictions[output];
+    const stable = own(next.blocks.map((block) => block.stable).reduce(addSides).predictions, output);
     const grouping = groupingOf(stable ?? NOTHING_PREDICTED, next.blocks.length);
     if (grouping === undefined) continue;
     const blocks = next.blocks.map((block) => ({
@@ -254,7 +255,7 @@ const written = (samples: readonly number[]) =>
 
 /** The state after one more measurement of a query. */
 export function observeQuery(state: AnalysisState, name: string, measurement: Measurement): AnalysisState {
-  const before = state.queries[name] ?? NO_MEASUREMENTS;
+  const before = own(state.queries, name) ?? NO_MEASUREMENTS;
   let after: QueryTally;
   if ('failure' in measurement) {
     after = {

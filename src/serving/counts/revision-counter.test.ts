@@ -66,3 +66,9 @@ test('counts of ModelDeployments without a route are kept for a while, not for e
   }
   expect(Object.keys(counters.snapshot())).toEqual(Array.from({ length: 32 }, (_, index) => `md-${index + 68}`));
 });
+
+test('a ModelDeployment may be named as what every object has', () => {
+  const counters = new RevisionCounters();
+  counters.of('constructor', 'constructor-a').ended('success', 0.01);
+  expect(Object.entries(counters.snapshot())).toMatchObject([['constructor', { 'constructor-a': { requests: 1 } }]]);
+});

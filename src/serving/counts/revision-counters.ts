@@ -48,11 +48,11 @@ export class RevisionCounters {
   }
 
   snapshot(): CountsSnapshot['revisions'] {
-    const snapshot: CountsSnapshot['revisions'] = {};
-    for (const { modelDeployment, revision, counter } of this.entries()) {
-      snapshot[modelDeployment] ??= {};
-      snapshot[modelDeployment][revision] = counter.snapshot();
-    }
-    return snapshot;
+    return Object.fromEntries(
+      [...this.#deployments].map(([modelDeployment, revisions]) => [
+        modelDeployment,
+        Object.fromEntries([...revisions].map(([revision, counter]) => [revision, counter.snapshot()])),
+      ]),
+    );
   }
 }

@@ -1,5 +1,6 @@
 /** What was counted between two readings of one process: the later counts less the earlier ones. Pure. */
 import type { LatencyCounts, MirrorCounts, PredictionCounts, RevisionCounts } from '../../../api/counts.ts';
+import { own } from '../../../api/own.ts';
 
 /** Counts only grow; where one went back, the reading is none of the same process, and nothing is concluded from it. */
 const less = (now: number, before: number) => Math.max(0, now - before);
@@ -27,7 +28,7 @@ function predictionDifference(now: PredictionCounts, before: PredictionCounts | 
   return {
     kind: now.kind,
     counts: Object.fromEntries(
-      Object.entries(now.counts).map(([label, count]) => [label, less(count, before.counts[label] ?? 0)]),
+      Object.entries(now.counts).map(([label, count]) => [label, less(count, own(before.counts, label) ?? 0)]),
     ),
     other: less(now.other, before.other),
   };
@@ -48,7 +49,7 @@ export function countsDifference(now: RevisionCounts, before: RevisionCounts | u
       predictions: Object.fromEntries(
         Object.entries(now.predictions).map(([output, counts]) => [
           output,
-          predictionDifference(counts, before.predictions?.[output]),
+          predictionDifference(counts, before.predictions && own(before.predictions, output)),
         ]),
       ),
     }),

@@ -107,3 +107,16 @@ test('the last counts are not taken in again while they are still told', () => {
   ledger.hold(last);
   expect(requestsIn(ledger.take([]))).toEqual([]);
 });
+
+test('labels and outputs may have the names of what every object has', () => {
+  const ledger = new CountsLedger('churn');
+  const take = (predictions: string) => {
+    const revisions = { churn: { 'churn-1': { ...counted(1), predictions: JSON.parse(predictions) } } };
+    return ledger.take([{ source: source('a'), snapshot: { instance: 'a1', inFlight: 0, revisions } }]);
+  };
+  take('{}');
+  const predictions = '{"constructor":{"kind":"Label","counts":{"toString":3},"other":0}}';
+  expect(JSON.stringify(take(predictions)[0]?.revisions['churn-1']?.predictions)).toBe(predictions);
+  const more = '{"constructor":{"kind":"Label","counts":{"toString":3,"valueOf":4,"__proto__":5},"other":0}}';
+  expect(JSON.stringify(take(more)[0]?.revisions['churn-1']?.predictions)).toBe(more.replace('3', '0'));
+});

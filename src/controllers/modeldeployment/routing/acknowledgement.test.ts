@@ -104,4 +104,10 @@ describe('an acknowledgement', () => {
       '3 of 3 routers have not applied route generation 7 yet: a; b, which refuses it: /backends name revision a twice; c, which applies generation 5',
     );
   });
+
+  test('of a ModelDeployment that is named as what every object has is none', () => {
+    const routers = liveRouters([router('a')], () => applies({ churn: 7 }), NOW_MS);
+    expect(acknowledgementOf(routers, 'constructor', 7).waitsFor).toMatch(/yet: a$/);
+    expect(routers[0]?.applied.constructor).toBeUndefined();
+  });
 });

@@ -98,12 +98,17 @@ function inWords(behind: readonly LiveRouter[], modelDeployment: string, generat
 /** Generations in what a router reports; a report that cannot be read acknowledges nothing. */
 export function generationsIn(text: string | undefined): Readonly<Record<string, number>> {
   const entries = Object.entries(objectIn(text));
-  return Object.fromEntries(entries.filter((entry): entry is [string, number] => Number.isInteger(entry[1])));
+  return byName(entries.filter((entry): entry is [string, number] => Number.isInteger(entry[1])));
 }
 
 function reasonsIn(text: string | undefined): Readonly<Record<string, string>> {
   const entries = Object.entries(objectIn(text));
-  return Object.fromEntries(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+  return byName(entries.filter((entry): entry is [string, string] => typeof entry[1] === 'string'));
+}
+
+/** Without a prototype, so that a ModelDeployment may be named `constructor`. */
+function byName<T>(entries: readonly (readonly [string, T])[]): Readonly<Record<string, T>> {
+  return Object.assign(Object.create(null), Object.fromEntries(entries));
 }
 
 function objectIn(text: string | undefined): object {

@@ -54,6 +54,15 @@ test('a cached answer holds no memory of the batch it came from', () => {
   expect((cached.data as Float32Array).buffer.byteLength).toBe(8);
 });
 
+test('a cached text holds no memory of the pool it was made in', () => {
+  const cache = new ResponseCache({ maxEntries: 1, ttlMs: 100, maxBytes: 1e6 }, () => 0);
+  cache.set('a', [text('positive')]);
+  const [cached = x] = cache.get('a') ?? [];
+  const [value] = cached.data as readonly Uint8Array[];
+  expect(value).toEqual(new TextEncoder().encode('positive'));
+  expect(value?.buffer.byteLength).toBe(8);
+});
+
 test('an answer counts with what keeps it, so that small ones do not outgrow the memory', () => {
   const cache = new ResponseCache({ maxEntries: 1_000_000, ttlMs: 100, maxBytes: 100_000 }, () => 0);
   const small: Tensor = { name: 'y', datatype: 'BOOL', shape: [1], data: Uint8Array.of(1) };

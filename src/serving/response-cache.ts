@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { writeBinaryData } from './protocol/binary-tensor.ts';
-import type { Tensor } from './tensor.ts';
+import { ownCopy, type Tensor } from './tensor.ts';
 
 /** What an entry takes on the heap besides its outputs' values, key and places in lists included; measured, rounded up. */
 const ENTRY_BYTES = 512;
@@ -41,10 +41,7 @@ export class ResponseCache {
 
   set(key: string, outputs: readonly Tensor[]): void {
     // A view on a batch's memory would keep the whole batch alive.
-    this.#entries.set(
-      key,
-      outputs.map((output) => ({ ...output, data: output.data.slice() })),
-    );
+    this.#entries.set(key, outputs.map(ownCopy));
   }
 }
 

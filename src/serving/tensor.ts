@@ -47,3 +47,12 @@ export interface TensorSpec {
   readonly datatype: Datatype;
   readonly shape: readonly number[];
 }
+
+/** A tensor with memory of its own, as small as its values: a view, as of a string in Node's pool, keeps its whole buffer. */
+export function ownCopy(tensor: Tensor): Tensor {
+  return { ...tensor, data: copied(tensor.data) };
+}
+
+function copied(data: TensorData): TensorData {
+  return Array.isArray(data) ? data.map((value: Uint8Array) => Uint8Array.from(value)) : (data as Uint8Array).slice();
+}

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
@@ -109,6 +110,21 @@ describe('limits', () => {
     resolve();
     expect((await call('/v2/models/m/infer', { inputs: [x] })).status).toBe(200);
     expect(await metrics.registry.getSingleMetricAsString('model_predictions_total')).toContain('outcome="success"} 2');
+  });
+
+  test('a body that finds the memory for bodies full is 429 with when to come again', async () => {
+    const { port } = await start(identity);
+    // In two pieces each, so that they count; two of three fill the memory, and their clients do not go on.
+    const answers = [1, 2, 3].map(async () => {
+      const socket = connect(port, '127.0.0.1');
+      onTestFinished(() => void socket.destroy());
+      socket.write(`${POST}Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1388\r\n${' '.repeat(0x1388)}\r\n`);
+      const [answer] = await once(socket, 'data');
+      return String(answer);
+    });
+    const refused = await Promise.race(answers);
+    expect(refused).toMatch(/^HTTP\/1.1 429 /);
+    expect(refused).toContain('\r\nRetry-After: 1\r\nFairlead-Unprocessed: 1\r\n');
   });
 
   test('a full queue is 429 with when to come again', async () => {

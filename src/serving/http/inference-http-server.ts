@@ -215,10 +215,7 @@ export class InferenceHttpServer {
   }
 
   #refuse(response: Response, error: InferenceError): void {
-    const retryAfter = retryAfterSeconds(error);
-    // What may be tried again has reached no model: a router in front may ask another pod at once.
-    const extra = retryAfter === undefined ? [] : ['Retry-After', String(retryAfter), UNPROCESSED_HEADER, '1'];
-    this.#send(response, httpStatus(error), JSON.stringify({ error: error.message }), extra);
+    this.#send(response, httpStatus(error), JSON.stringify({ error: error.message }), retryHeaders(error));
   }
 
   /**
@@ -230,6 +227,7 @@ export class InferenceHttpServer {
     response.writeHead(httpStatus(error), [
       'Connection',
       'close',
+      ...retryHeaders(error),
       'Content-Type',
       'application/json',
       'Content-Length',
@@ -266,6 +264,12 @@ export class InferenceHttpServer {
 
 const CLOSE = ['Connection', 'close'];
 const NO_HEADERS: readonly string[] = [];
+
+/** What may be tried again has reached no model: a router in front may ask another pod at once. */
+function retryHeaders(error: InferenceError): readonly string[] {
+  const retryAfter = retryAfterSeconds(error);
+  return retryAfter === undefined ? NO_HEADERS : ['Retry-After', String(retryAfter), UNPROCESSED_HEADER, '1'];
+}
 
 /** A connection as Node's HTTP server keeps it, with the response that is under way, by which Node itself decides as well. */
 interface UnreadableSocket extends Socket {

@@ -1,7 +1,7 @@
 import type { LoadFailureReason } from '../../api/serving-config.ts';
 import type { InferenceErrorCode } from '../inference-error.ts';
 import type { RowEvidence } from '../session.ts';
-import type { Tensor, TensorData, TensorSpec } from '../tensor.ts';
+import type { Tensor, TensorSpec } from '../tensor.ts';
 
 export interface WorkerRequest {
   readonly id: number;
@@ -36,13 +36,4 @@ export function buffersOf(tensors: readonly Tensor[]): ArrayBuffer[] {
     if (ArrayBuffer.isView(data) && data.buffer instanceof ArrayBuffer) buffers.add(data.buffer);
   }
   return [...buffers];
-}
-
-/** A tensor with memory of its own, as small as its values: a view would take its whole buffer along to the thread. */
-export function ownCopy(tensor: Tensor): Tensor {
-  return { ...tensor, data: copied(tensor.data) };
-}
-
-function copied(data: TensorData): TensorData {
-  return Array.isArray(data) ? data.map((value: Uint8Array) => Uint8Array.from(value)) : (data as Uint8Array).slice();
 }

@@ -2,10 +2,10 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { InferenceError } from '../inference-error.ts';
 import type { RowEvidence, SessionLike } from '../session.ts';
-import type { Tensor, TensorSpec } from '../tensor.ts';
+import { ownCopy, type Tensor, type TensorSpec } from '../tensor.ts';
 import { LoadFailure } from './failure.ts';
 import type { SessionOptions } from './onnx-session.ts';
-import { buffersOf, ownCopy, type WorkerReply, type WorkerRequest } from './worker-messages.ts';
+import { buffersOf, type WorkerReply, type WorkerRequest } from './worker-messages.ts';
 
 interface Pending {
   resolve(outputs: readonly Tensor[]): void;

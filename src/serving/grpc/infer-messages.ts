@@ -55,6 +55,14 @@ function readInput(signature: ModelSignature, input: EncodedTensor, raw: Uint8Ar
   return { name, datatype, shape, data: readingMessage(() => readContents(name, datatype, shape, contents)) };
 }
 
+/** Memory that the values of typed fields take beside their message: in it a number may be a byte, and here eight. */
+export function decodedBytes({ inputs, isRaw }: GrpcQuestion): number {
+  let bytes = 0;
+  if (isRaw) return bytes;
+  for (const { data } of inputs) if (ArrayBuffer.isView(data)) bytes += data.byteLength;
+  return bytes;
+}
+
 /** @throws InferenceError TooLarge. */
 function checkContentsSize(inputs: readonly EncodedTensor[]): void {
   let sizeBytes = 0;

@@ -288,6 +288,25 @@ test('a full queue is RESOURCE_EXHAUSTED', async () => {
   await Promise.all([first, second]);
 });
 
+test('numbers of a byte each count with the eight that they become, until they are answered', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const run: FakeSession['run'] = async ([input]) =>
+    promise.then(() => (input === undefined ? [] : [{ ...input, name: 'y' }]));
+  const session = new FakeSession({ inputs: [{ name: 'x', datatype: 'INT64', shape: [-1, -1] }], run });
+  const { infer } = await start({ session, batching: { maxBatchSize: 1, maxDelayMs: 0, maxQueueSize: 100 } });
+  const int64Contents = new Array(50_000).fill(1n);
+  const ask = () =>
+    infer({ inputs: [{ name: 'x', datatype: 'INT64', shape: [1, 50_000], contents: { int64Contents } }] });
+  const taken = [ask(), ask()];
+  await expect(ask()).rejects.toMatchObject({
+    code: status.RESOURCE_EXHAUSTED,
+    details: 'bodies of other requests fill 800000 of 1000000 bytes',
+  });
+  resolve();
+  await Promise.all(taken);
+  expect(await ask()).toMatchObject({ modelName: 'm' });
+});
+
 test('a deadline takes a waiting request out of the queue', async () => {
   const { session, ask, first, depth, resolve } = await startBusy();
   await expect(ask(300)).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED });

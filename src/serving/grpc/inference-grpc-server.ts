@@ -7,6 +7,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { MAX_CONNECTION_AGE_MS } from '../connection-age.ts';
+import { BodyBudget } from '../http/body-request.ts';
 import { type InferenceError, type InferenceErrorCode, toInferenceError } from '../inference-error.ts';
 import type { ModelSet } from '../model-set.ts';
 import type { Client } from '../predictor.ts';
@@ -14,9 +15,9 @@ import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
 import type { Readiness } from '../readiness.ts';
 import { bytesMethod } from './bytes-method.ts';
 import { readingMessage, readModelInferRequest } from './infer-message-reader.ts';
-import { readGrpcQuestion, writeGrpcAnswer } from './infer-messages.ts';
+import { decodedBytes, readGrpcQuestion, writeGrpcAnswer } from './infer-messages.ts';
 import { inferenceMethod } from './inference-method.ts';
-import { messageBudget } from './message-budget.ts';
+import { FREE_BYTES, messageBudget } from './message-budget.ts';
 import {
   decodeModelMetadataRequest,
   decodeModelReadyRequest,
@@ -42,7 +43,7 @@ export interface InferenceGrpcOptions {
   readonly models: ModelSet;
   readonly readiness: Readiness;
   readonly maxRequestBytes: number;
-  /** Memory that long messages of all connections together may take. */
+  /** Memory that long messages of all connections together may take, and what their typed fields become. */
   readonly maxMessageBytes: number;
   readonly serverVersion: string;
 }
@@ -63,11 +64,13 @@ type Handler = (request: Buffer, call: ServerUnaryCall<Buffer, Buffer>) => Buffe
 export class InferenceGrpcServer {
   readonly #server: Server;
   readonly #options: InferenceGrpcOptions;
+  readonly #messages: BodyBudget;
 
   constructor(options: InferenceGrpcOptions) {
     this.#options = options;
+    this.#messages = new BodyBudget(options.maxMessageBytes);
     this.#server = new Server({
-      interceptors: [messageBudget({ maxBytes: options.maxMessageBytes, maxReceiveMs: MAX_RECEIVE_MS })],
+      interceptors: [messageBudget({ budget: this.#messages, maxReceiveMs: MAX_RECEIVE_MS })],
       'grpc.max_receive_message_length': options.maxRequestBytes,
       'grpc.max_send_message_length': -1,
       'grpc.max_concurrent_streams': MAX_STREAMS,
@@ -138,11 +141,21 @@ export class InferenceGrpcServer {
     const client: Client = { onGone: undefined };
     // The deadline that the client set ends a call the same way as its going away.
     call.on('cancelled', () => client.onGone?.());
-    return predictor.serve(
-      client,
-      () => readGrpcQuestion(predictor.signature, request),
-      (question, outputs) => writeGrpcAnswer(predictor, question, outputs),
-    );
+    let chargedBytes = 0;
+    const read = () => {
+      const question = readGrpcQuestion(predictor.signature, request);
+      const bytes = decodedBytes(question);
+      if (bytes > FREE_BYTES) {
+        this.#messages.take(bytes);
+        chargedBytes = bytes;
+      }
+      return question;
+    };
+    try {
+      return await predictor.serve(client, read, (question, outputs) => writeGrpcAnswer(predictor, question, outputs));
+    } finally {
+      this.#messages.release(chargedBytes);
+    }
   }
 }
 

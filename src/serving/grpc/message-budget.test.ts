@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { type handleUnaryCall, Server, ServerCredentials, status } from '@grpc/grpc-js';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
+import { BodyBudget } from '../http/body-request.ts';
 import { bytesMethod } from './bytes-method.ts';
 import { messageBudget } from './message-budget.ts';
 
@@ -16,7 +17,7 @@ async function start({ maxBytes = 8 * MIB, maxReceiveMs = 60_000 } = {}) {
   const held: (() => void)[] = [];
   const isHolding = { now: false };
   const server = new Server({
-    interceptors: [messageBudget({ maxBytes, maxReceiveMs })],
+    interceptors: [messageBudget({ budget: new BodyBudget(maxBytes), maxReceiveMs })],
     'grpc.max_receive_message_length': 4 * MIB,
   });
   const measure: handleUnaryCall<Buffer, Buffer> = ({ request }, callback) => {
@@ -70,6 +71,14 @@ class Call {
     await new Promise<void>((resolve) => this.#stream.write(frame, () => resolve()));
   }
 
+  /** Sends the beginning of a message of `length` bytes, each byte in a piece of its own, as long as they are taken. */
+  async sendBytewise(length: number, sent: number): Promise<void> {
+    await this.send(length, 0);
+    for (let index = 0; index < sent && this.#stream.writable; index++) {
+      await new Promise<void>((resolve) => this.#stream.write(Buffer.alloc(1), () => resolve()));
+    }
+  }
+
   finish(): void {
     this.#stream.end();
   }
@@ -109,6 +118,13 @@ test('beginnings of messages that clients do not finish fill the budget of all c
   expect(await later.status).toBe(status.OK);
 });
 
+test('a message in many small pieces counts with what its pieces take', async () => {
+  const { session, open } = await start({ maxBytes: 100_000 });
+  const scattered = open(session());
+  await scattered.sendBytewise(2_000, 1_000);
+  expect(await scattered.status).toBe(status.RESOURCE_EXHAUSTED);
+});
+
 test('messages count until they are answered', async () => {
   const { session, open, held, isHolding } = await start({ maxBytes: 8 * MIB });
   isHolding.now = true;
@@ -123,11 +139,28 @@ test('messages count until they are answered', async () => {
   expect(await served.status).toBe(status.OK);
 });
 
-test('a long message that does not arrive in time is given up', async () => {
+test.each([
+  ['long', 3 * MIB, MIB],
+  ['short', 100, 99],
+])('a %s message that does not arrive in time is given up', async (_, length, sent) => {
   const { session, open } = await start({ maxReceiveMs: 50 });
   const stalled = open(session());
-  await stalled.send(3 * MIB, MIB);
+  await stalled.send(length, sent);
   expect(await stalled.status).toBe(status.DEADLINE_EXCEEDED);
+});
+
+test('a message that comes whole in one piece costs no timer', async () => {
+  const maxReceiveMs = 54_321;
+  const { session, open } = await start({ maxReceiveMs });
+  const setTimer = vi.spyOn(globalThis, 'setTimeout');
+  ends.push(() => setTimer.mockRestore());
+  for (const length of [0, 1_000]) {
+    const call = open(session());
+    await call.send(length, length);
+    call.finish();
+    expect(await call.status).toBe(status.OK);
+  }
+  expect(setTimer.mock.calls.filter(([, ms]) => ms === maxReceiveMs)).toEqual([]);
 });
 
 test('a compressed message is refused before it is unpacked', async () => {

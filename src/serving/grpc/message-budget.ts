@@ -1,12 +1,16 @@
 import type { ServerHttp2Stream } from 'node:http2';
 import { type ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
-import { BodyBudget } from '../http/body-request.ts';
+import type { BodyBudget } from '../http/body-request.ts';
 import { InferenceError } from '../inference-error.ts';
 
 /** Bytes of a call that do not count: HTTP/2 lets a client send them unasked, and usual messages are no longer. */
-const FREE_BYTES = 65_536;
+export const FREE_BYTES = 65_536;
 /** A long message is held in the pieces that it came in, and as one. */
 const COPIES = 2;
+/** What a piece takes at least: grpc-js keeps each one as an object of its own, however short (measured: 116). */
+const PIECE_BYTES = 128;
+/** What stands before a message: whether it is compressed, and its length. */
+const PREFIX_BYTES = 5;
 
 interface Problem {
   readonly code: status;
@@ -24,8 +28,8 @@ const late = (ms: number): Problem => ({
 
 export interface MessageBudgetOptions {
   /** Memory that the messages of all connections together may take. */
-  readonly maxBytes: number;
-  /** How long a message that counts may take to arrive. */
+  readonly budget: BodyBudget;
+  /** How long a message that comes in several pieces may take to arrive. */
   readonly maxReceiveMs: number;
 }
 
@@ -33,8 +37,7 @@ export interface MessageBudgetOptions {
  * Bounds the memory that calls take before a handler sees them, and while it works. A call beyond the budget gets
  * RESOURCE_EXHAUSTED and is reset. A compressed message gets UNIMPLEMENTED: its size is not known before memory is taken.
  */
-export function messageBudget({ maxBytes, maxReceiveMs }: MessageBudgetOptions): ServerInterceptor {
-  const budget = new BodyBudget(maxBytes);
+export function messageBudget({ budget, maxReceiveMs }: MessageBudgetOptions): ServerInterceptor {
   return (_method, call) => {
     // grpc-js tells interceptors of whole messages only. Its own call keeps the stream, under this name.
     const { stream } = call as unknown as { readonly stream: ServerHttp2Stream };
@@ -48,9 +51,14 @@ export function messageBudget({ maxBytes, maxReceiveMs }: MessageBudgetOptions):
       stream.close();
     };
     const charge = (piece: Buffer): Problem | undefined => {
-      receivedBytes += piece.length;
+      // The usual call, whole in one piece, gets no timer: nothing of it is waited for but its end.
+      if (receivedBytes > 0 || !isWhole(piece)) {
+        timer ??= setTimeout(() => refuse(late(maxReceiveMs)), maxReceiveMs);
+      }
+      const pieceBytes = Math.max(piece.length, PIECE_BYTES);
+      receivedBytes += pieceBytes;
       if (receivedBytes <= FREE_BYTES) return undefined;
-      const bytes = COPIES * (chargedBytes === 0 ? receivedBytes : piece.length);
+      const bytes = COPIES * (chargedBytes === 0 ? receivedBytes : pieceBytes);
       try {
         budget.take(bytes);
       } catch (error) {
@@ -58,7 +66,6 @@ export function messageBudget({ maxBytes, maxReceiveMs }: MessageBudgetOptions):
         return { code: status.RESOURCE_EXHAUSTED, details: error.message };
       }
       chargedBytes += bytes;
-      timer ??= setTimeout(() => refuse(late(maxReceiveMs)), maxReceiveMs);
       return undefined;
     };
     const receive = (piece: Buffer): void => {
@@ -75,4 +82,9 @@ export function messageBudget({ maxBytes, maxReceiveMs }: MessageBudgetOptions):
     });
     return call as ServerInterceptingCall;
   };
+}
+
+/** Whether a call's first piece is all of its message. */
+function isWhole(piece: Buffer): boolean {
+  return piece.length >= PREFIX_BYTES && piece.length === PREFIX_BYTES + piece.readUInt32BE(1);
 }

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { networkInterfaces } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { FIELD_MANAGER, PORTS } from './api/names.ts';
 import { durationMs } from './api/v1alpha1/duration.ts';
@@ -10,6 +9,7 @@ import { systemClock } from './runtime/clock.ts';
 import type { Transport } from './runtime/kube-transport.ts';
 import { describeError } from './runtime/outcome.ts';
 import { mountedAccess, PodTransport } from './runtime/pod-transport.ts';
+import { anyAddress } from './serving/any-address.ts';
 import { KeptState } from './serving/router/kept-state.ts';
 import { createLogger, type Logger, type LogLevel } from './telemetry/logger.ts';
 
@@ -152,12 +152,6 @@ async function connect({ kubeconfig, context }: Flags): Promise<Transport> {
     import('./runtime/kube-transport.ts'),
   ]);
   return new KubeTransport(loadKubeConfig({ kubeconfig, context }), { clock: systemClock });
-}
-
-/** All addresses of this machine; IPv6's takes IPv4 as well, where there is IPv6. */
-function anyAddress(): string {
-  const addresses = Object.values(networkInterfaces()).flat();
-  return addresses.some((address) => address?.family === 'IPv6') ? '::' : '0.0.0.0';
 }
 
 function toPort(text: string): number {

@@ -37,9 +37,9 @@ function rollOut(cluster: ModelCluster, errorRateAt: (weight: number) => number)
     if (asked === undefined) continue;
     const weight = cluster.weights.get(asked.canary) ?? 0;
     const traffic = weight === 100 ? 'Whole' : 'Split';
-    if (asked.sinceMs !== request?.sinceMs) [request, state] = [asked, beginAnalysis(traffic, asked.sinceMs)];
+    if (asked.sinceMs !== request?.sinceMs) [request, state] = [asked, beginAnalysis(traffic)];
     const requests = 10 * weight;
-    state = observe(state ?? beginAnalysis(traffic, asked.sinceMs), {
+    state = observe(state ?? beginAnalysis(traffic), {
       endMs: tick * 10_000,
       durationMs: 10_000,
       canary: counts({ requests, errors: requests * errorRateAt(weight) }),

@@ -3,6 +3,7 @@ import type { ApiClient } from '../runtime/api-client.ts';
 import { type Clock, sleep } from '../runtime/clock.ts';
 import { describeError } from '../runtime/outcome.ts';
 import { ProbeServer } from '../runtime/probe-server.ts';
+import { aborted } from '../serving/aborted.ts';
 import { systemClock as routerClock } from '../serving/batching/batcher.ts';
 import { RevisionCounters } from '../serving/counts/revision-counters.ts';
 import { PART_BEFORE_CLOSING } from '../serving/readiness.ts';
@@ -185,11 +186,4 @@ export class RouterProcess {
       return false;
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

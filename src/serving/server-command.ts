@@ -8,6 +8,7 @@ import { MODEL_ROOT, PORTS, PVC_ROOT } from '../api/names.ts';
 import { environment } from '../options.ts';
 import { createLogger, type Logger, type LogLevel } from '../telemetry/logger.ts';
 import { ServingMetrics } from '../telemetry/serving-metrics.ts';
+import { aborted } from './aborted.ts';
 import { loadModel } from './models/load-model.ts';
 import { PredictionLog } from './prediction-log.ts';
 import { InferenceServer } from './server.ts';
@@ -103,13 +104,6 @@ async function run(flags: ServerFlags, logger: Logger, stop: AbortSignal, hurry:
   if (isComplete) logger.info('stopped: every request was answered');
   else logger.error('stopped before every request was answered', { reason: String(hurry.signal.reason) });
   return isComplete ? 0 : 1;
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 /** Says why the server ends, in its log and where the kubelet reads it. */

@@ -64,7 +64,7 @@ test.each([
     'a duration without unit',
     { model: ['a=file:///a'], drainDelay: '5' },
     undefined,
-    /--drain-delay 5: expected a duration such as 5s/,
+    /--drain-delay: "5" is not a duration such as 2ms/,
   ],
   [
     'a grace that ends before the drain delay and what follows it',

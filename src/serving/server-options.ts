@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import { ServingConfig } from '../api/serving-config.ts';
+import { durationMs } from '../api/v1alpha1/duration.ts';
+import { anyAddress } from './any-address.ts';
 import { toInferenceError } from './inference-error.ts';
 import { LoadFailure } from './models/failure.ts';
 import { parseJson } from './protocol/json-parse.ts';
@@ -58,8 +59,8 @@ export function compileOptions(flags: ServerFlags, environmentConfig: string | u
   const names = config.models.map(({ name, version }) => (version === undefined ? name : `${name}@${version}`));
   const twice = names.find((name, index) => names.indexOf(name) < index);
   if (twice !== undefined) throw misconfigured(`model ${twice} is configured twice`);
-  const drainDelayMs = durationMs('--drain-delay', flags.drainDelay);
-  const graceMs = durationMs('--grace', flags.grace);
+  const drainDelayMs = flagMs('--drain-delay', flags.drainDelay);
+  const graceMs = flagMs('--grace', flags.grace);
   if (graceMs < drainDelayMs + MIN_CLOSING_MS) {
     throw misconfigured(
       `--grace ${flags.grace}: must be at least ${MIN_CLOSING_MS} ms more than --drain-delay ${flags.drainDelay}, or requests are lost`,
@@ -75,7 +76,7 @@ export function compileOptions(flags: ServerFlags, environmentConfig: string | u
     pvcRoot: flags.pvcRoot,
     device: device(flags.device) ?? config.device ?? 'cpu',
     maxBatchSize: integer('--max-batch-size', flags.maxBatchSize, 1, 65_536),
-    maxDelayMs: durationMs('--max-delay', flags.maxDelay),
+    maxDelayMs: flagMs('--max-delay', flags.maxDelay),
     maxQueueSize: integer('--max-queue-size', flags.maxQueueSize, 1, 1_000_000),
     maxRequestBytes: config.maxRequestBytes ?? integer('--max-request-size', flags.maxRequestSize, 1, 2 ** 31 - 1),
     drainDelayMs,
@@ -136,26 +137,19 @@ function integer(flag: string, text: string, min: number, max: number): number {
   return value;
 }
 
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
-
-/** A Kubernetes duration such as `5s`, `1m30s` or `2ms`. */
-function durationMs(flag: string, text: string): number {
-  const parts = [...text.matchAll(/([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)/g)];
-  if (text !== '0' && (parts.length === 0 || parts.map(([part]) => part).join('') !== text)) {
-    throw misconfigured(`${flag} ${text}: expected a duration such as 5s, 1m30s or 2ms`);
+/** A Kubernetes duration such as `5s`, `1m30s` or `2ms`, or 0. */
+function flagMs(flag: string, text: string): number {
+  try {
+    return text === '0' ? 0 : durationMs(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw misconfigured(`${flag}: ${error.message}`);
   }
-  return parts.reduce((sum, [, value, unit]) => sum + Number(value) * (UNIT_MS[unit ?? ''] ?? 0), 0);
 }
 
 function device(text: string | undefined): 'cpu' | 'gpu' | undefined {
   if (text === undefined || text === 'cpu' || text === 'gpu') return text;
   throw misconfigured(`--device ${text}: expected cpu or gpu`);
-}
-
-/** All addresses of this machine; IPv6's takes IPv4 as well, where there is IPv6. */
-function anyAddress(): string {
-  const addresses = Object.values(networkInterfaces()).flat();
-  return addresses.some((address) => address?.family === 'IPv6') ? '::' : '0.0.0.0';
 }
 
 function misconfigured(message: string): LoadFailure {

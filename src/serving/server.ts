@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import type { ServedModel } from '../api/serving-config.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { ServingMetrics } from '../telemetry/serving-metrics.ts';
+import { aborted } from './aborted.ts';
 import { systemClock } from './batching/batcher.ts';
 import { ServerCounts } from './counts/server-counts.ts';
 import { InferenceGrpcServer } from './grpc/inference-grpc-server.ts';
@@ -171,13 +172,6 @@ export class InferenceServer {
       await this.#dependencies.delay(100, hurry);
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 async function listen(server: HttpServer, host: string, port: number): Promise<number> {

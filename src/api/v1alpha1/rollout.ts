@@ -245,13 +245,3 @@ export const Rollout = Type.Object(
 );
 export type Rollout = Static<typeof Rollout>;
 export type RolloutStrategy = Rollout['strategy'];
-
-/** By how much a Rolling update may leave the wanted number of pods, as numbers or percentages of it. */
-export interface RollingBounds {
-  readonly maxSurge: number | string;
-  readonly maxUnavailable: number | string;
-}
-
-export function rollingBoundsOf(rollout: Rollout): RollingBounds {
-  return { maxSurge: rollout.maxSurge ?? '25%', maxUnavailable: rollout.maxUnavailable ?? 0 };
-}

@@ -36,7 +36,7 @@ export async function* replay(
     const [routers, servers] = [reading.routers.map(readingOf), reading.servers.map(readingOf)];
     counting ??= new Counting(subject.name, routers.length > 0 ? 'Routers' : 'Servers');
     const interval = counting.take({ atMs, routers, servers }, subject);
-    const before: AnalysisState = state ?? beginAnalysis(policy.traffic, atMs);
+    const before: AnalysisState = state ?? beginAnalysis(policy.traffic);
     const counted: AnalysisState = interval === undefined ? before : observe(before, interval);
     state = state === undefined ? counted : observeAnswers(counted, policy, answersOf(reading));
     yield { atMs, verdict: judge(state, policy) };

@@ -18,7 +18,7 @@ const bad = observed(40, { requests: 100, errors: 50 }, undefined, 'Whole');
 describe('a canary that is alone', () => {
   test('is never Healthy by metrics that compare it with stable, however long it is watched', () => {
     const policy = judgedBy(defaults, ['errors', 'latency']);
-    for (const state of [beginAnalysis('Whole', 0), good, bad]) {
+    for (const state of [beginAnalysis('Whole'), good, bad]) {
       expect(judge(state, policy).verdict).toBe('InsufficientData');
     }
     expect(judge(good, policy).message).toBe(

@@ -153,7 +153,7 @@ describe('latencies that change for both together', () => {
   };
 
   test('hide no canary that is slower than stable ever is', () => {
-    let state = beginAnalysis('Split', 0);
+    let state = beginAnalysis('Split');
     for (let k = 1; k <= 64; k += 1) {
       const stable = slowed(400, k % 16 < 8 ? 0.2 : 0.6);
       state = observe(state, {
@@ -168,7 +168,7 @@ describe('latencies that change for both together', () => {
   });
 
   test('leave no wide margin open, as they leave no narrow one', () => {
-    let state = beginAnalysis('Split', 0);
+    let state = beginAnalysis('Split');
     for (let k = 1; k <= 64; k += 1) {
       // A machine that is busy for some minutes, and then is not.
       const share = k % 16 < 8 ? 0.2 : 0.6;
@@ -189,7 +189,7 @@ describe('latencies that change for both together', () => {
 describe('predictions of several outputs', () => {
   const labels = (rows: number) => ({ kind: 'Label' as const, counts: { yes: rows / 2, no: rows / 2 }, other: 0 });
   const predicting = (canary: readonly [number, number], stable: readonly [number, number]) => {
-    let state = beginAnalysis('Split', 0);
+    let state = beginAnalysis('Split');
     for (let k = 1; k <= 30; k += 1) {
       const side = ([usual, seldom]: readonly [number, number]) => ({
         ...counts({ requests: usual }),

@@ -85,7 +85,7 @@ describe('requests that clients gave up', () => {
 
 describe('nothing is claimed', () => {
   test.each<[string, AnalysisState, string]>([
-    ['of no traffic at all', beginAnalysis('Split', 0), '0 of 500 requests; no requests yet that could be judged'],
+    ['of no traffic at all', beginAnalysis('Split'), '0 of 500 requests; no requests yet that could be judged'],
     [
       'where only the canary had traffic',
       observed(50, { requests: 100, errors: 100 }, undefined),
@@ -133,7 +133,7 @@ describe('nothing is claimed', () => {
 describe('after one burst of errors', () => {
   /** The canary's share is 39 requests a second; in one second all of them fail. */
   const afterBurst = (intervals: number, side: 'canary' | 'stable' = 'canary') => {
-    let state = beginAnalysis('Split', 0);
+    let state = beginAnalysis('Split');
     for (let k = 1; k <= intervals; k += 1) {
       const failed = (requests: number, of: typeof side) => (k === 3 && side === of ? requests / 10 : 0);
       state = observe(state, {
@@ -171,7 +171,7 @@ describe('what cannot be read', () => {
       verdict: 'Error',
       message: '4000 requests; could not be read 5 times in a row, more than 4: connection refused',
     });
-    expect(judge(failing(beginAnalysis('Split', 0), 4), policy).verdict).toBe('InsufficientData');
+    expect(judge(failing(beginAnalysis('Split'), 4), policy).verdict).toBe('InsufficientData');
   });
 
   test('is none any more once it was read again', () => {

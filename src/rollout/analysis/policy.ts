@@ -47,7 +47,6 @@ export interface AnalysisPolicy {
   /** That each revision whose answers are compared must have answered. */
   readonly minRequests: number;
   readonly intervalMs: number;
-  readonly deadlineMs: number;
   /** Chance that one claim of harm is ever made of a canary that is not worse than allowed, however often one looks. */
   readonly falseAlarm: number;
   /** Chance that a metric that is worse than allowed is ever called Healthy, however often one looks. */
@@ -192,7 +191,6 @@ export function compilePolicy(
     unknown,
     minRequests: analysis.minRequests,
     intervalMs: durationMs(analysis.interval),
-    deadlineMs: durationMs(analysis.deadline),
     falseAlarm: FALSE_ALARM_OF_ROLLOUT / Math.max(1, all),
     falsePass: FALSE_PASS_OF_METRIC,
   });

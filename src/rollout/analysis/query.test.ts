@@ -65,6 +65,6 @@ test.each<[string, Measurement[], VerdictWord, string]>([
     'revenue: failed (2) > limit (1), last it did not answer within 1000 ms',
   ],
 ])('of measurements: %s', (_, measurements, verdict, message) => {
-  const state = measurements.reduce((sum, each) => observeQuery(sum, 'revenue', each), beginAnalysis('Split', 0));
+  const state = measurements.reduce((sum, each) => observeQuery(sum, 'revenue', each), beginAnalysis('Split'));
   expect(judgeQuery(metric, measure, state.queries.revenue)).toMatchObject({ verdict, message });
 });

@@ -35,7 +35,7 @@ test('however many intervals are observed, all requests are kept in at most 32 b
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 400 }), (intervals) => {
       const state = observeAll(
-        beginAnalysis('Split', 0),
+        beginAnalysis('Split'),
         Array.from({ length: intervals }, () => interval(counts(3), counts(7))),
       );
       expect(state.blocks.length).toBeLessThanOrEqual(32);
@@ -58,16 +58,15 @@ describe('minutes in which a revision that is compared answers nothing count for
     ['none to stable, where the canary has all', 'Whole', interval(counts(5), undefined), 1],
     ['both', 'Split', interval(counts(5), counts(5)), 1],
   ])('%s', (_, traffic, observed, blocks) => {
-    const state = observe(beginAnalysis(traffic, 0), observed);
+    const state = observe(beginAnalysis(traffic), observed);
     expect(state.blocks).toHaveLength(blocks);
-    expect(state.idleIntervals).toBe(1 - blocks);
     expect(state.lastIdle).toBe(blocks === 0);
   });
 });
 
 test('requests that clients gave up are requests: a revision that answers nothing is not idle', () => {
   const hung = counts(0, { cancelled: 40 });
-  const state = observe(beginAnalysis('Split', 0), interval(hung, counts(90, { cancelled: 1 })));
+  const state = observe(beginAnalysis('Split'), interval(hung, counts(90, { cancelled: 1 })));
   expect(state.blocks[0]).toMatchObject({
     canary: { requests: 40, cancelled: 40 },
     stable: { requests: 91, cancelled: 1 },
@@ -77,7 +76,7 @@ test('requests that clients gave up are requests: a revision that answers nothin
 test('of a mirror, what users gave up is not compared with copies, which nobody gives up', () => {
   const mirror = { requests: 9, errors: 0, dropped: 0, compared: 9, agreed: 9, latency: counts(9).latency };
   const state = observe(
-    beginAnalysis('Mirror', 0),
+    beginAnalysis('Mirror'),
     interval(counts(0, { mirror, cancelled: 3 }), counts(90, { cancelled: 5 })),
   );
   expect(state.blocks[0]).toMatchObject({
@@ -95,13 +94,12 @@ test('of a mirror, the copies that the canary answered are what is judged', () =
     agreed: 6,
     latency: { buckets: buckets(3, 7), sumSeconds: 1 },
   };
-  const state = observe(beginAnalysis('Mirror', 0), interval(counts(100, { mirror }), counts(90)));
+  const state = observe(beginAnalysis('Mirror'), interval(counts(100, { mirror }), counts(90)));
   expect(state.blocks[0]).toMatchObject({ canary: { requests: 9, errors: 2 }, compared: 7, agreed: 6 });
-  expect(state.dropped).toBe(1);
 });
 
 test('readings that fail are counted in a row, and leave what was counted alone', () => {
-  const counted = observe(beginAnalysis('Split', 0), interval(counts(5), counts(5)));
+  const counted = observe(beginAnalysis('Split'), interval(counts(5), counts(5)));
   const failed = observeAll(counted, [
     { endMs: 1, failure: 'no route to host' },
     { endMs: 2, failure: 'timed out' },
@@ -112,7 +110,7 @@ test('readings that fail are counted in a row, and leave what was counted alone'
 });
 
 test('a clock that goes back adds no time', () => {
-  const state = observe(beginAnalysis('Split', 0), { ...interval(counts(5), counts(5)), durationMs: -30_000 });
+  const state = observe(beginAnalysis('Split'), { ...interval(counts(5), counts(5)), durationMs: -30_000 });
   expect(state.blocks[0]?.durationMs).toBe(0);
 });
 
@@ -126,10 +124,7 @@ describe('predictions', () => {
 
   test('are kept label by label until stable has predicted enough, and then by its most frequent labels', () => {
     const many = Object.fromEntries(Array.from({ length: 60 }, (_, k) => [`label-${k}`, 60 - k]));
-    const first = observe(
-      beginAnalysis('Split', 0),
-      interval(counts(9, labels({ a: 9 })), counts(50, labels({ a: 50 }))),
-    );
+    const first = observe(beginAnalysis('Split'), interval(counts(9, labels({ a: 9 })), counts(50, labels({ a: 50 }))));
     expect(first.groupings).toEqual({});
     const second = observe(first, interval(counts(9, labels(many)), counts(500, labels(many))));
     expect(second.groupings.y).toMatchObject({ kind: 'Label' });
@@ -141,7 +136,7 @@ describe('predictions', () => {
   test('that are numbers are kept in groups of about equal size, with groups for what stable never predicts', () => {
     const spread = Object.fromEntries(Array.from({ length: 100 }, (_, k) => [String(300 + k), 5]));
     const state = observe(
-      beginAnalysis('Split', 0),
+      beginAnalysis('Split'),
       interval(counts(9, numbers({ 10: 4, 790: 3, NaN: 2 })), counts(500, numbers(spread))),
     );
     const { canary, stable } = state.blocks[0] ?? {};
@@ -155,7 +150,7 @@ describe('predictions', () => {
 
   test('of another kind than stable has are other ones', () => {
     const state = observe(
-      beginAnalysis('Split', 0),
+      beginAnalysis('Split'),
       interval(counts(9, labels({ a: 9 })), counts(500, numbers({ 400: 500 }))),
     );
     expect(state.blocks[0]?.canary.predictions.y).toEqual({ kind: 'Number', counts: {}, other: 9 });
@@ -165,7 +160,7 @@ describe('predictions', () => {
 describe('what is remembered', () => {
   const full = observeQuery(
     observeAll(
-      beginAnalysis('Split', 0),
+      beginAnalysis('Split'),
       Array.from({ length: 320 }, (_, k) => {
         const all = Object.fromEntries(
           Array.from({ length: 300 }, (_, label) => [`${'long-'.repeat(20)}${label}`, 100_000 + k]),
@@ -189,7 +184,7 @@ describe('what is remembered', () => {
       Array.from({ length: 8 }, (_, output) => [`y${output}`, { kind: 'Label' as const, counts: many, other: 0 }]),
     );
     const states = Array.from({ length: 40 }).reduce<AnalysisState[]>((sum) => {
-      const last = sum.at(-1) ?? beginAnalysis('Split', 0);
+      const last = sum.at(-1) ?? beginAnalysis('Split');
       return [...sum, observe(last, interval(counts(256_000, { predictions: all }), counts(1)))];
     }, []);
     expect(Math.max(...states.map((state) => encodeState(state).length))).toBeLessThan(150_000);
@@ -214,11 +209,11 @@ test('outputs and queries may have the names of what every object has', () => {
     counts(500, { predictions: { constructor: labels } }),
     counts(500, { predictions: { y: labels } }),
   );
-  const state = observeAll(beginAnalysis('Split', 0), Array(8).fill(both));
+  const state = observeAll(beginAnalysis('Split'), Array(8).fill(both));
   expect(state.blocks[0]?.canary.predictions.constructor).toEqual({ kind: 'Label', counts: {}, other: 500 });
   const inStable = interval(counts(500), counts(500, { predictions: { constructor: labels } }));
   const measure = { kind: 'PredictionDistribution', max: 0.1 } as const;
-  const seen = observe(beginAnalysis('Split', 0), inStable);
+  const seen = observe(beginAnalysis('Split'), inStable);
   expect(predictionDistance(seen, policyOf({ m: measure }), 0.1)?.brief).toContain('predictions of constructor');
   const { queries } = observeQuery(state, 'constructor', { outcome: 'Failed', samples: [1] });
   expect(queries.constructor).toMatchObject({ successful: 0, failed: 1 });

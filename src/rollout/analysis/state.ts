@@ -60,16 +60,12 @@ const AnalysisState = Type.Object(
   {
     version: Type.Literal(1),
     traffic: Type.Enum(['Split', 'Mirror', 'Whole']),
-    beganMs: Type.Number(),
     /** Intervals that each block but the last is made of, and those in the last. */
     intervalsPerBlock: Type.Integer({ minimum: 1 }),
     inLastBlock: count,
     blocks: Type.Array(Block, { maxItems: 32 }),
-    /** Intervals in which there was nothing to judge: one revision or both answered nothing. */
-    idleIntervals: count,
+    /** Whether there was nothing to judge in the last interval: one revision or both answered nothing. */
     lastIdle: Type.Boolean(),
-    /** Copies that were not sent. */
-    dropped: count,
     /** Readings in a row that failed, and why the last one did. */
     consecutiveFailures: count,
     failure: Type.Optional(Type.String({ maxLength: 512 })),
@@ -85,17 +81,14 @@ const MAX_OUTPUTS = 4;
 const MAX_TEXT = 512;
 
 /** The beginning of a step's analysis. */
-export function beginAnalysis(traffic: Traffic, nowMs: number): AnalysisState {
+export function beginAnalysis(traffic: Traffic): AnalysisState {
   return {
     version: 1,
     traffic,
-    beganMs: nowMs,
     intervalsPerBlock: 1,
     inLastBlock: 0,
     blocks: [],
-    idleIntervals: 0,
     lastIdle: false,
-    dropped: 0,
     consecutiveFailures: 0,
     groupings: {},
     queries: {},
@@ -207,17 +200,13 @@ export function observe(state: AnalysisState, interval: Interval): AnalysisState
     };
   }
   const { failure: _, ...read } = state;
-  const next: AnalysisState = {
-    ...read,
-    consecutiveFailures: 0,
-    dropped: state.dropped + (interval.canary?.mirror?.dropped ?? 0),
-  };
+  const next: AnalysisState = { ...read, consecutiveFailures: 0 };
   const sides = {
     canary: sideOf(interval.canary, state.traffic === 'Mirror' ? 'Copies' : 'Users', state.traffic),
     stable: sideOf(interval.stable, 'Users', state.traffic),
   };
   const isIdle = sides.canary.requests === 0 || (state.traffic !== 'Whole' && sides.stable.requests === 0);
-  if (isIdle) return { ...next, idleIntervals: state.idleIntervals + 1, lastIdle: true };
+  if (isIdle) return { ...next, lastIdle: true };
   let block: Block = {
     durationMs: Math.max(0, interval.durationMs),
     ...sides,

@@ -1,5 +1,5 @@
 import { InferenceError, invalid, quoted, shown } from '../inference-error.ts';
-import { DATATYPES, type Datatype, type Tensor, type TensorSpec } from '../tensor.ts';
+import { DATATYPES, type Tensor, type TensorSpec } from '../tensor.ts';
 import { elementCount } from './element-types.ts';
 import { MAX_STRINGS } from './heap-limits.ts';
 
@@ -124,9 +124,4 @@ function fits(shape: readonly number[], spec: readonly number[]): boolean {
 
 function list(specs: readonly TensorSpec[]): string {
   return specs.map(({ name, datatype, shape }) => `${quoted(name)} (${datatype} ${shown(shape)})`).join(', ');
-}
-
-/** A datatype's name as one of the protocol's. */
-export function isDatatype(text: string): text is Datatype {
-  return KNOWN_DATATYPES.has(text);
 }

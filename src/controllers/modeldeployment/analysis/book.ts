@@ -108,7 +108,7 @@ export class AnalysisBook {
     this.forget(key);
     const isKnown = known !== undefined && isOf(known);
     const begun: Entry = {
-      record: isKnown ? known : { request, state: beginAnalysis(traffic, nowMs) },
+      record: isKnown ? known : { request, state: beginAnalysis(traffic) },
       requestsFrom,
       counting: new Counting(parseKey(key).name, requestsFrom),
       reading: new Measuring(nowMs),

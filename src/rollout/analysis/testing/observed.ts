@@ -30,7 +30,7 @@ export function observed(
   stable: Answers | undefined,
   traffic: Traffic = 'Split',
 ): AnalysisState {
-  let state = beginAnalysis(traffic, 0);
+  let state = beginAnalysis(traffic);
   for (let k = 1; k <= intervals; k += 1) {
     const interval: Interval = {
       endMs: k * 10_000,

@@ -18,7 +18,6 @@ export function policyOf(
     unknown: [],
     minRequests: 500,
     intervalMs: 10_000,
-    deadlineMs: 7_200_000,
     falseAlarm: FALSE_ALARM_OF_ROLLOUT / metrics.length,
     falsePass: FALSE_PASS_OF_METRIC,
     ...more,

@@ -20,7 +20,7 @@ export function rollouts(
   const found = { Healthy: 0, Unhealthy: 0 };
   const requests: number[] = [];
   for (let seed = 1; seed <= number; seed += 1) {
-    let state = beginAnalysis(policy.traffic, 0);
+    let state = beginAnalysis(policy.traffic);
     for (const interval of simulate({ ...simulation, seed })) {
       state = observe(state, interval);
       if (judge(state, policy).verdict !== awaited) continue;

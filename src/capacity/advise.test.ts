@@ -40,6 +40,12 @@ describe('where there is room', () => {
     expect(alone(two, claim({ wanted: 1 }))).toMatchObject({ kind: 'Fits', pods: 1 });
   });
 
+  test('it is asked again whether they came: one that is refused tells nobody', () => {
+    const roomy = snapshot([node('a', { [GPU]: '8' })]);
+    expect(alone(roomy, claim())).toMatchObject({ kind: 'Fits', askAgainAtMs: NOW + ASK_AGAIN_MS });
+    expect(alone(snapshot('unreadable'), claim())).toMatchObject({ kind: 'Fits', askAgainAtMs: NOW + ASK_AGAIN_MS });
+  });
+
   test('a rollout that wants nothing is in nobody’s way', () => {
     const one = snapshot([node('a', { [GPU]: '1' })]);
     const advice = advise(

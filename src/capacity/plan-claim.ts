@@ -72,7 +72,7 @@ function counted(claim: CapacityClaim, allowed: number, situation: Situation): C
   const fitting = ledger.reserve(nodes, pod, allowed, 'now');
   if (fitting > 0) {
     ledger.reserve(nodes, pod, allowed - fitting, 'soon');
-    return { kind: 'Fits', pods: fitting, message: `${fitting} of ${pods(wanted)} fit beside what runs` };
+    return fits(fitting, `${fitting} of ${pods(wanted)} fit beside what runs`, nowMs);
   }
   const missing = missingFor(pod, situation);
   if (allowed > 0) {
@@ -98,7 +98,7 @@ function uncounted(claim: CapacityClaim, allowed: number, { nowMs }: Situation):
   const refusal = pending?.unschedulable?.message;
   if (allowed > 0 && refusal === undefined) {
     const why = pod.uncounted === undefined ? '' : `; room is not counted: ${pod.uncounted}`;
-    return { kind: 'Fits', pods: allowed, message: `${pods(allowed)} asked for${why}` };
+    return fits(allowed, `${pods(allowed)} asked for${why}`, nowMs);
   }
   const missing = refusal === undefined ? 'no pod is added beside the old ones' : `the scheduler says: ${refusal}`;
   if (ending > 0) {
@@ -130,6 +130,11 @@ function withoutQuota(claim: CapacityClaim, quota: QuotaRoom, situation: Situati
   if (remove === 0) return { ...cannotSwap(claim, shortfall, nowMs, 'QuotaExceeded'), pods: 0 };
   const message = `${shortfall}; ${pods(remove)} of an older revision give way first`;
   return { kind: 'Swap', pods: 0, remove, victims: [], message };
+}
+
+/** Somebody else may have taken the room before they come: a pod that is refused tells nobody that it is missing. */
+function fits(count: number, message: string, nowMs: number): CapacityAdvice {
+  return { kind: 'Fits', pods: count, message, askAgainAtMs: nowMs + ASK_AGAIN_MS };
 }
 
 function pendingSurge(claim: CapacityClaim, allowed: number, missing: string, nowMs: number): CapacityAdvice {

@@ -76,7 +76,7 @@ interface Advice {
   readonly pods: number;
   /** For a person, with the numbers. */
   readonly message: string;
-  /** When to ask again though nothing may have changed; absent when a change will tell. */
+  /** When to ask again though nothing may have changed; absent when nothing is wanted. */
   readonly askAgainAtMs?: number | undefined;
 }
 

@@ -10,7 +10,7 @@ const GPU = 'nvidia.com/gpu';
 const SIGNAL = new AbortController().signal;
 
 interface Item {
-  readonly metadata: { readonly name: string };
+  readonly metadata: { readonly name: string; readonly namespace?: string };
   readonly spec?: { readonly nodeName?: string } & Readonly<Record<string, unknown>>;
 }
 
@@ -30,7 +30,12 @@ class Cluster implements Transport {
     this.spentMs += this.tookMs;
     if (this.forbidden.has(plural)) throw new ApiError(path, 403, { reason: 'Forbidden' });
     const node = /spec\.nodeName=(.*)/.exec(url.searchParams.get('fieldSelector') ?? '')?.[1];
-    const all = (this.lists.get(plural) ?? []).filter((item) => node === undefined || item.spec?.nodeName === node);
+    const namespace = /\/namespaces\/([^/]+)\//.exec(url.pathname)?.[1];
+    const all = (this.lists.get(plural) ?? []).filter(
+      ({ metadata, spec }) =>
+        (node === undefined || spec?.nodeName === node) &&
+        (namespace === undefined || metadata.namespace === namespace),
+    );
     const from = Number(url.searchParams.get('continue') ?? 0);
     const next = from + 3 < all.length ? String(from + 3) : '';
     return { metadata: { resourceVersion: '1', continue: next }, items: structuredClone(all.slice(from, from + 3)) };
@@ -62,7 +67,7 @@ describe('reading the cluster', () => {
   let cluster: Cluster;
   let reader: ClusterReader;
   const read = (nowMs = 0, pods = [gpuPod(1)], client = new ApiClient(cluster, 'test')): Promise<CapacitySnapshot> =>
-    reader.read({ client, now: () => nowMs + cluster.spentMs, signal: SIGNAL }, ['shop'], pods);
+    reader.read({ client, now: () => nowMs + cluster.spentMs, signal: SIGNAL }, 'shop', ['shop', 'lab'], pods);
 
   beforeEach(() => {
     cluster = new Cluster();
@@ -110,9 +115,25 @@ describe('reading the cluster', () => {
   test('what was just read is not read again, and then it is', async () => {
     await Promise.all([read(0), read(0)]);
     const first = cluster.asked.length;
+    cluster.asked = [];
     await read(1_000);
-    expect(cluster.asked).toHaveLength(first);
+    expect(cluster.asked.filter((path) => !path.includes('/shop/resourcequotas'))).toEqual([]);
+    cluster.asked = [];
     await read(2_001);
+    expect(cluster.asked).toHaveLength(first);
+  });
+
+  test('the quotas of whoever asks are read each time: its last pod is in their use', async () => {
+    await read(0);
+    cluster.asked = [];
+    await read(1);
+    expect(cluster.asked).toEqual([expect.stringContaining('/shop/resourcequotas')]);
+  });
+
+  test('a clock that steps back makes nothing fresh', async () => {
+    await read(7_200_000);
+    const first = cluster.asked.length;
+    await read(0);
     expect(cluster.asked).toHaveLength(2 * first);
   });
 
@@ -121,7 +142,7 @@ describe('reading the cluster', () => {
     await read();
     cluster.asked = [];
     await read(5_000);
-    expect(cluster.asked).toEqual([]);
+    expect(cluster.asked.filter((path) => !path.includes('/shop/resourcequotas'))).toEqual([]);
   });
 
   test('where no pod needs counting nodes are not read', async () => {

@@ -32,10 +32,12 @@ const FORBIDDEN_MS = 600_000;
 const FEW_NODES = 100;
 const REQUESTS_AT_ONCE = 4;
 
-type Once = <R>(what: string, read: () => Promise<R>) => Promise<Readable<R>>;
+type Once = <R>(what: string, read: () => Promise<R>, freshMs?: number) => Promise<Readable<R>>;
 
 interface Known {
   readonly value: Promise<unknown>;
+  /** For a clock that steps back. */
+  readonly sinceMs: number;
   readonly untilMs: number;
 }
 
@@ -48,24 +50,31 @@ export class ClusterReader {
   readonly #known = new Map<string, Known>();
 
   /**
+   * @param own namespace of the rollout that asks: what its last pods took of a quota is to be in it, so that its quotas
+   *   are read each time
    * @param namespaces whose quotas count
    * @param pods for which room on nodes is looked for; none: nodes are not read
    */
   async read(
     { client, now, signal }: Pick<ReconcileContext, 'client' | 'now' | 'signal'>,
+    own: string,
     namespaces: readonly string[],
     pods: readonly PodDemand[],
   ): Promise<CapacitySnapshot> {
-    for (const [what, { untilMs }] of this.#known) if (now() >= untilMs) this.#known.delete(what);
-    const once: Once = (what, read) => this.#once(what, now, read);
-    const all = <T extends KubeObject, R>(resource: Resource<T>, of: (object: T) => R, namespace?: string) =>
-      once(`${resource.plural}/${namespace ?? ''}`, () =>
-        listAll(client, resource, { ...(namespace && { namespace }), signal }, of),
-      );
+    for (const [what, { sinceMs, untilMs }] of this.#known) {
+      if (now() < sinceMs || now() >= untilMs) this.#known.delete(what);
+    }
+    const once: Once = (what, read, freshMs = FRESH_MS) => this.#once(what, now, read, freshMs);
+    const all = <T extends KubeObject, R>(resource: Resource<T>, of: (object: T) => R) =>
+      once(resource.plural, () => listAll(client, resource, { signal }, of));
+    const quotasOf = (namespace: string) => {
+      const list = () => listAll(client, QUOTAS, { namespace, signal }, quotaOf);
+      return namespace === own ? once(`own quotas/${namespace}`, list, 0) : once(`quotas/${namespace}`, list);
+    };
     const [nodes, priorityClasses, quotas] = await Promise.all([
       pods.length === 0 ? UNREADABLE : all(NODES, nodeOf),
       pods.length === 0 ? UNREADABLE : all(PRIORITY_CLASSES, priorityClassOf),
-      Promise.all(namespaces.map((namespace) => all(QUOTAS, quotaOf, namespace))),
+      Promise.all(namespaces.map(quotasOf)),
     ]);
     return {
       nodes: nodes === UNREADABLE ? UNREADABLE : await this.#withPods(nodes, pods, client, once, signal),
@@ -101,24 +110,25 @@ export class ClusterReader {
   }
 
   /** Several that ask at once share one answer. A right that is missing is not asked for again at once. */
-  async #once<R>(what: string, now: () => number, read: () => Promise<R>): Promise<Readable<R>> {
+  async #once<R>(what: string, now: () => number, read: () => Promise<R>, freshMs: number): Promise<Readable<R>> {
     const known = this.#known.get(what);
     if (known !== undefined) return (await known.value) as Readable<R>;
     const startedMs = now();
     const value = read().then(
       (found) => {
-        const tookMs = Math.max(0, now() - startedMs);
-        this.#known.set(what, { value, untilMs: now() + Math.max(FRESH_MS, TIMES_AS_LONG * tookMs) });
+        const readMs = now();
+        const spacedMs = freshMs === 0 ? 0 : Math.max(freshMs, TIMES_AS_LONG * (readMs - startedMs));
+        this.#known.set(what, { value, sinceMs: readMs, untilMs: readMs + spacedMs });
         return found;
       },
       (error: unknown) => {
         this.#known.delete(what);
         if (!(error instanceof ApiError && error.isForbidden)) throw error;
-        this.#known.set(what, { value: Promise.resolve(UNREADABLE), untilMs: now() + FORBIDDEN_MS });
+        this.#known.set(what, { value: Promise.resolve(UNREADABLE), sinceMs: now(), untilMs: now() + FORBIDDEN_MS });
         return UNREADABLE;
       },
     );
-    this.#known.set(what, { value, untilMs: Number.POSITIVE_INFINITY });
+    this.#known.set(what, { value, sinceMs: Number.NEGATIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY });
     return await value;
   }
 }

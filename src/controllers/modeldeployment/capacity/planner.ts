@@ -38,8 +38,8 @@ export class Planner {
     const claims = [...this.#claims.values()];
     const namespaces = [...new Set([...this.#claims.keys()].map((each) => parseKey(each).namespace ?? ''))];
     const counted = needsCounting(claim) ? claims.filter(needsCounting).map(({ pod }) => pod) : [];
-    const cluster = await this.#cluster.read(context, namespaces, counted);
-    const { namespace } = parseKey(key);
+    const { namespace = '' } = parseKey(key);
+    const cluster = await this.#cluster.read(context, namespace, namespaces, counted);
     const isUnderQuota = cluster.quotas !== 'unreadable' && cluster.quotas.some((each) => each.namespace === namespace);
     if (!isUnderQuota || claim.removable === 0) return advise(cluster, claims, now()).get(key);
     const known: CapacityClaim = { ...claim, oldDemands: await oldDemands(input) };

@@ -201,6 +201,17 @@ describe('modes', () => {
     expect(alone(roomy, { ...asked, vacant: 1, removable: 0 })).toMatchObject({ kind: 'Fits', pods: 1 });
   });
 
+  test('Swap takes the room of other nodes where the old pods are on such as do not suit', () => {
+    const pod = gpuPod(1, productAffinity('H200'));
+    const nodes = [
+      node('old', { [GPU]: '2' }, { labels: { [PRODUCT]: 'H100' }, pods: uses('old', 2, gpuPod(1)) }),
+      node('new', { [GPU]: '8' }, { labels: { [PRODUCT]: 'H200' } }),
+    ];
+    const asked = claim({ pod, mode: 'Swap', wanted: 2, removable: 1, oldPods: OLD.slice(0, 2) });
+    expect(alone(snapshot(nodes), asked)).toMatchObject({ kind: 'Swap', remove: 1, pods: 1, victims: [] });
+    expect(alone(snapshot(nodes), { ...asked, removable: 0 })).toMatchObject({ kind: 'Wait', pods: 0 });
+  });
+
   test('Swap does not wait for a cluster autoscaler', () => {
     expect(alone(FULL, claim({ ...swapping, isSwapping: false, mode: 'Swap' }))).toMatchObject({ kind: 'Swap' });
   });
@@ -262,54 +273,23 @@ describe('quotas', () => {
     expect(alone(unsaid('100'), asked)).toMatchObject({ kind: 'Swap', remove: 1 });
   });
 
+  test('a pod that names no priority class is of the default one, as admission makes it', () => {
+    const priorityClasses = [{ name: 'standard', value: 1, isGlobalDefault: true, mayPreempt: true }];
+    const of = (operator: 'In' | 'DoesNotExist', values: readonly string[], pods: string) => {
+      const scopes = [{ name: 'PriorityClass', operator, values }];
+      const quotas = [{ ...quota('q', { pods: '4' }, { pods }), scopes }];
+      return alone(snapshot(roomy, { quotas, priorityClasses }), claim());
+    };
+    expect(of('In', ['standard'], '4')).toMatchObject({ kind: 'Wait', reason: 'QuotaExceeded' });
+    expect(of('DoesNotExist', [], '4')).toMatchObject({ kind: 'Fits', pods: 1 });
+  });
+
   test('the last of it goes to one rollout', () => {
     const last = snapshot(roomy, { quotas: [quota('gpus', { pods: '9' }, { pods: '8' })] });
     const asked = [claim({ rollout: 'shop/a' }), claim({ rollout: 'shop/b', startedAtMs: 1 })];
     const advice = advise(last, asked, NOW);
     expect(advice.get('shop/a')).toMatchObject({ kind: 'Fits', pods: 1 });
     expect(advice.get('shop/b')).toMatchObject({ kind: 'Wait', behind: 'shop/a', pods: 0 });
-  });
-});
-
-describe('where nodes cannot be read, or counting would not tell', () => {
-  const blind = snapshot('unreadable');
-  const unschedulable = { sinceMs: NOW - 1_000, message: '0/9 nodes are available: 9 Insufficient nvidia.com/gpu.' };
-
-  test('pods are asked for', () => {
-    expect(alone(blind, claim({ wanted: 3 }))).toMatchObject({ kind: 'Fits', pods: 3 });
-    const pod = gpuPod(0, { resourceClaims: [{ name: 'gpu' }] });
-    expect(alone(snapshot([]), claim({ pod, wanted: 2 }))).toMatchObject({ kind: 'Fits', pods: 2 });
-  });
-
-  test('what the scheduler says of them decides: Pending until the autoscaler had its time', () => {
-    const asked = claim({ wanted: 3, pending: { ...pendingSince(1_000), unschedulable } });
-    const advice = alone(blind, asked);
-    expect(advice).toMatchObject({ kind: 'PendingSurge', pods: 1, untilMs: NOW + 179_000 });
-    expect(advice?.message).toContain('the scheduler says: 0/9 nodes are available');
-  });
-
-  test('then old pods give way', () => {
-    const pending = { ...pendingSince(180_000), unschedulable };
-    const asked = claim({ wanted: 3, pending, removable: 1, oldPods: ['a', 'b'] });
-    expect(alone(blind, asked)).toMatchObject({ kind: 'Swap', remove: 1, pods: 1, victims: [] });
-    expect(alone(blind, { ...asked, removable: 0, ending: 1 })).toMatchObject({
-      kind: 'Wait',
-      reason: 'PodsEnding',
-      pods: 1,
-    });
-    expect(alone(blind, { ...asked, removable: 0 })).toMatchObject({ kind: 'Wait', reason: 'InsufficientCapacity' });
-  });
-
-  test('the scheduler is believed where it names what is not counted, and no pod goes for what that would not cure', () => {
-    const roomy = snapshot([node('a', { [GPU]: '8' })]);
-    const because = (reason: string) => {
-      const message = `0/1 nodes are available: ${reason}.`;
-      const pending = { ...pendingSince(180_000), unschedulable: { sinceMs: NOW, message } };
-      return alone(roomy, claim({ pending, removable: 1, oldPods: ['x'] }));
-    };
-    expect(because('1 Insufficient nvidia.com/gpu')).toMatchObject({ kind: 'Fits', pods: 1 });
-    expect(because("1 node(s) didn't have free ports")).toMatchObject({ kind: 'Swap', remove: 1 });
-    expect(because('1 node(s) had volume node affinity conflict')).toMatchObject({ kind: 'Wait', pods: 1 });
   });
 });
 

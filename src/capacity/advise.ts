@@ -16,13 +16,16 @@ export function advise(
   nowMs: number,
 ): ReadonlyMap<string, CapacityAdvice> {
   const suitableFor = suitability(snapshot);
+  const { quotas, priorityClasses } = snapshot;
+  const defaultClass =
+    priorityClasses === 'unreadable' ? undefined : priorityClasses.find(({ isGlobalDefault }) => isGlobalDefault);
   const unreserved = new Ledger(nowMs);
   const situation = (): Situation => ({
     snapshot,
     nowMs,
     suitableFor,
     ledger: unreserved.fresh(),
-    quotas: new QuotaLedger(snapshot.quotas === 'unreadable' ? [] : snapshot.quotas),
+    quotas: new QuotaLedger(quotas === 'unreadable' ? [] : quotas, defaultClass?.name),
     ahead: [],
   });
   const open = claims.filter(({ wanted }) => wanted > 0);

@@ -3,7 +3,7 @@ import type { Amounts } from './quantity.ts';
 import type { NodeRoom, PodUse } from './types.ts';
 
 /** How long after its grace a pod that ends may still be counted on: after that its node is probably lost. */
-const ENDING_SLACK_MS = 60_000;
+export const ENDING_SLACK_MS = 60_000;
 
 interface Account {
   readonly now: Amounts;

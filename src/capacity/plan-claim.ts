@@ -10,6 +10,8 @@ import type { CapacityAdvice, CapacityClaim, CapacitySnapshot, NodeRoom, Wait, W
 
 /** Nodes are read when asked about and not watched: what is missing is asked about again after this time. */
 export const ASK_AGAIN_MS = 10_000;
+/** Of a pod that has room now the scheduler hears within this time, whatever it was about. */
+const CONTRADICTED_MS = 300_000;
 
 export const NOTHING_WANTED: CapacityAdvice = { kind: 'Fits', pods: 0, message: 'no further pod is needed' };
 
@@ -65,16 +67,35 @@ function isCounted({ pod, pending }: CapacityClaim, { snapshot }: Situation): bo
   return pending?.unschedulable === undefined || refusalOf(pending.unschedulable.message).isCounted;
 }
 
+/**
+ * The scheduler has refused a pod for so long that its count is right and the one in here lacks something: what admission
+ * adds to pods, such as a sidecar.
+ */
+function isContradicted({ pending, provisionTimeoutMs }: CapacityClaim, nowMs: number): boolean {
+  const refused = pending?.unschedulable;
+  return refused !== undefined && nowMs >= refused.sinceMs + Math.max(provisionTimeoutMs, CONTRADICTED_MS);
+}
+
 function counted(claim: CapacityClaim, allowed: number, situation: Situation): CapacityAdvice {
   const { pod, wanted } = claim;
   const { ledger, suitableFor, nowMs } = situation;
   const nodes = suitableFor(pod);
+  if (isContradicted(claim, nowMs) && nodes.some((node) => ledger.hasRoom(node, pod, 'now'))) {
+    return uncounted(claim, allowed, situation);
+  }
   const fitting = ledger.reserve(nodes, pod, allowed, 'now');
   if (fitting > 0) {
     ledger.reserve(nodes, pod, allowed - fitting, 'soon');
     return fits(fitting, `${fitting} of ${pods(wanted)} fit beside what runs`, nowMs);
   }
   const missing = missingFor(pod, situation);
+  if (claim.mode === 'Swap') {
+    const instead = ledger.reserve(nodes, pod, Math.min(wanted, claim.removable), 'now');
+    if (instead > 0) {
+      const message = `no pod is added beside the old ones; ${pods(instead)} of an older revision give way to as many of this one`;
+      return { kind: 'Swap', pods: instead, remove: instead, victims: [], message };
+    }
+  }
   if (allowed > 0) {
     const soon = ledger.reserve(nodes, pod, allowed, 'soon');
     if (soon > 0) return wait('PodsEnding', soon, `${pods(soon)} fit once pods that are ending are gone`, nowMs);

@@ -80,6 +80,11 @@ describe('room in a quota once old pods have gone', () => {
   });
 });
 
+test('huge pages are counted under their own name too', () => {
+  const pod = podDemand({ containers: [container({ 'hugepages-2Mi': '4Mi', memory: '1Gi' })] });
+  expect(roomIn({ 'hugepages-2Mi': '10Mi' }, { 'hugepages-2Mi': '4Mi' }, 5, pod).pods).toBe(1);
+});
+
 describe('a quota counts only pods in its scopes', () => {
   const scope = (name: string, operator: QuotaScope['operator'] = 'Exists', ...values: string[]) => [
     { name, operator, values },

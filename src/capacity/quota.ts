@@ -17,8 +17,12 @@ export class QuotaLedger {
   readonly #quotas: readonly Quota[];
   readonly #reserved = new Map<Quota, Map<string, bigint>>();
 
-  constructor(quotas: readonly Quota[]) {
+  readonly #defaultClass: string | undefined;
+
+  /** @param defaultClass of pods that name no priority class: admission writes it into them before quotas are asked */
+  constructor(quotas: readonly Quota[], defaultClass?: string) {
     this.#quotas = quotas;
+    this.#defaultClass = defaultClass;
   }
 
   /** Room for pods that do not exist yet: those that are Pending are counted in `used` already. */
@@ -39,7 +43,7 @@ export class QuotaLedger {
   /** Whether one more is admitted once so many of the old pods have gone, whichever of them give back the most. */
   hasRoomWithout(old: readonly PodDemand[], count: number, pod: PodDemand, namespace: string): boolean {
     return [...this.#uses(pod, namespace)].every(({ quota, key, each }) => {
-      const freed = old.map((one) => (isCounted(quota, one) ? countedBy(key, one) : undefined) ?? 0n);
+      const freed = old.map((one) => (this.#counts(quota, one) ? countedBy(key, one) : undefined) ?? 0n);
       // What a LimitRange has said for it is not known here.
       if (count > 0 && freed.includes('unsaid')) return true;
       const most = freed.filter((amount) => amount !== 'unsaid').sort((a, b) => (a < b ? 1 : -1));
@@ -62,9 +66,13 @@ export class QuotaLedger {
     return hardOf(quota, key) - (quota.used.get(key) ?? 0n) - (this.#reserved.get(quota)?.get(key) ?? 0n);
   }
 
+  #counts({ scopes }: Quota, pod: PodDemand): boolean {
+    return scopes.every((scope) => isInScope(scope, pod, pod.priorityClassName ?? this.#defaultClass));
+  }
+
   *#uses(pod: PodDemand, namespace: string): Generator<{ quota: Quota; key: string; each: bigint | 'unsaid' }> {
     for (const quota of this.#quotas) {
-      if (quota.namespace !== namespace || !isCounted(quota, pod)) continue;
+      if (quota.namespace !== namespace || !this.#counts(quota, pod)) continue;
       for (const key of quota.hard.keys()) {
         const each = countedBy(key, pod);
         if (each !== undefined) yield { quota, key, each };
@@ -82,6 +90,7 @@ function leftText(key: string, left: bigint, hard: bigint): string {
 /** What one pod uses under a key of a quota; undefined when the key is not about pods. */
 function countedBy(key: string, { requests, limits }: PodDemand): bigint | 'unsaid' | undefined {
   if (key === PODS || key === 'count/pods') return UNIT;
+  if (key.startsWith('hugepages-')) return requests.get(key) ?? 0n;
   if (key.startsWith('limits.')) return said(limits, key.slice('limits.'.length));
   if (key.startsWith('requests.')) {
     const resource = key.slice('requests.'.length);
@@ -105,11 +114,7 @@ function said(amounts: Amounts, resource: string): bigint | 'unsaid' {
   return amounts.get(resource) ?? (resource === 'cpu' || resource === 'memory' ? 'unsaid' : 0n);
 }
 
-function isCounted({ scopes }: Quota, pod: PodDemand): boolean {
-  return scopes.every((scope) => isInScope(scope, pod));
-}
-
-function isInScope({ name, operator, values }: QuotaScope, pod: PodDemand): boolean {
+function isInScope({ name, operator, values }: QuotaScope, pod: PodDemand, priorityClass: string | undefined): boolean {
   switch (name) {
     case 'Terminating':
       return pod.hasDeadline;
@@ -120,7 +125,7 @@ function isInScope({ name, operator, values }: QuotaScope, pod: PodDemand): bool
     case 'NotBestEffort':
       return !isBestEffort(pod);
     case 'PriorityClass':
-      return isOfClass(operator, values, pod.priorityClassName);
+      return isOfClass(operator, values, priorityClass);
     default:
       // CrossNamespacePodAffinity and what may come: not about pods like ours.
       return false;

@@ -42,7 +42,7 @@ export interface CapacityClaim {
   readonly vacant: number;
   /** New pods on nodes that are not ready yet: once they are, more old ones may give way. */
   readonly starting: number;
-  /** Old pods that have been asked to end and still exist. */
+  /** Old pods that have been asked to end and may still do so: see `ENDING_SLACK_MS`. */
   readonly ending: number;
   /** Names of the old pods that are on nodes and not ending: those among which the `removable` are. */
   readonly oldPods: readonly string[];

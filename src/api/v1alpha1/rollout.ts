@@ -152,7 +152,7 @@ export const Rollout = Type.Object(
     maxUnavailable: Type.Optional(
       podCount(
         'Pods below the wanted number during a Rolling update, and where pods give way one for one, as a number or a ' +
-          'percentage. Default 0; 1 of several pods where they give way.',
+          'percentage. Default 0; 0 is 1 of several pods where they give way (capacity.mode: Surge takes none away).',
       ),
     ),
   },

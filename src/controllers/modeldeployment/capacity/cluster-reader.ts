@@ -1,7 +1,7 @@
 import PQueue from 'p-queue';
 import { mismatch } from '../../../capacity/node-match.ts';
 import type { PodDemand } from '../../../capacity/pod-demand.ts';
-import type { CapacitySnapshot, NodeRoom } from '../../../capacity/types.ts';
+import type { CapacitySnapshot, NodeRoom, QuotaScope } from '../../../capacity/types.ts';
 import type { ApiClient, KubeList, ListOptions } from '../../../runtime/api-client.ts';
 import { ApiError } from '../../../runtime/api-error.ts';
 import type { ReconcileContext } from '../../../runtime/reconcile-context.ts';
@@ -71,15 +71,16 @@ export class ClusterReader {
       const list = () => listAll(client, QUOTAS, { namespace, signal }, quotaOf);
       return namespace === own ? once(`own quotas/${namespace}`, list, 0) : once(`quotas/${namespace}`, list);
     };
-    const [nodes, priorityClasses, quotas] = await Promise.all([
+    const [nodes, read] = await Promise.all([
       pods.length === 0 ? UNREADABLE : all(NODES, nodeOf),
-      pods.length === 0 ? UNREADABLE : all(PRIORITY_CLASSES, priorityClassOf),
       Promise.all(namespaces.map(quotasOf)),
     ]);
+    const quotas = read.includes(UNREADABLE) ? UNREADABLE : read.flatMap((each) => (each === UNREADABLE ? [] : each));
+    const isByClass = quotas !== UNREADABLE && quotas.some(({ scopes }) => scopes.some(isPriorityClass));
     return {
       nodes: nodes === UNREADABLE ? UNREADABLE : await this.#withPods(nodes, pods, client, once, signal),
-      quotas: quotas.includes(UNREADABLE) ? UNREADABLE : quotas.flatMap((each) => (each === UNREADABLE ? [] : each)),
-      priorityClasses,
+      quotas,
+      priorityClasses: nodes === UNREADABLE && !isByClass ? UNREADABLE : await all(PRIORITY_CLASSES, priorityClassOf),
     };
   }
 
@@ -132,6 +133,8 @@ export class ClusterReader {
     return await value;
   }
 }
+
+const isPriorityClass = ({ name }: QuotaScope): boolean => name === 'PriorityClass';
 
 /** Whether a node may take one of the pods: empty, it would. */
 function placesFor(pods: readonly PodDemand[]): (node: NodeRoom) => boolean {

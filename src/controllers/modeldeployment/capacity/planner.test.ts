@@ -4,7 +4,7 @@ import { decide } from '../../../rollout/decide.ts';
 import { rollingOut, rolloutOf } from '../../../rollout/testing/invariants.ts';
 import { ApiClient } from '../../../runtime/api-client.ts';
 import type { Transport } from '../../../runtime/kube-transport.ts';
-import { Planner } from './planner.ts';
+import { claimOf, Planner } from './planner.ts';
 
 const KEY = 'shop/churn';
 const pod = (cpu: string) => podDemand({ containers: [{ name: 'server', resources: { requests: { cpu } } }] });
@@ -47,4 +47,16 @@ test.each([
   const context = { key: KEY, client: new ApiClient(full, 'test'), signal: new AbortController().signal, now: () => 0 };
   expect(await new Planner().advise(context, input)).toMatchObject(advice);
   expect(asked).toEqual(['a']);
+});
+
+test.each([
+  ['a moment ago', 1_000, 1],
+  ['an hour ago, as on a node that is lost', 3_600_000, 0],
+])('an old pod whose grace was over %s is waited for, or not', (_, agoMs, ending) => {
+  const snapshot = rollingOut({ rollout }).snapshot();
+  const deletionTimestamp = new Date(snapshot.nowMs - agoMs).toISOString();
+  const old = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'a-0', namespace: 'shop', deletionTimestamp } };
+  const input = { snapshot, decision: decide(snapshot), pods: new Map([['a', [old]]]), pod: pod('1') };
+  const demandOf = async () => undefined;
+  expect(claimOf(KEY, { ...input, demandOf })).toMatchObject({ ending, oldPods: [] });
 });

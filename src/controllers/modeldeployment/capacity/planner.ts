@@ -1,4 +1,5 @@
 import { advise } from '../../../capacity/advise.ts';
+import { ENDING_SLACK_MS } from '../../../capacity/ledger.ts';
 import type { PodDemand } from '../../../capacity/pod-demand.ts';
 import type { CapacityAdvice, CapacityClaim } from '../../../capacity/types.ts';
 import type { RolloutDecision, RolloutSnapshot } from '../../../rollout/types.ts';
@@ -78,6 +79,11 @@ async function oldDemands({ decision, pods, demandOf }: PlanInput): Promise<read
 
 const isEnding = ({ metadata }: Pod): boolean => metadata.deletionTimestamp !== undefined;
 
+/** Whether its room is still waited for: on a node that is lost it never ends. */
+function mayEnd({ metadata: { deletionTimestamp } }: Pod, nowMs: number): boolean {
+  return deletionTimestamp !== undefined && nowMs < Date.parse(deletionTimestamp) + ENDING_SLACK_MS;
+}
+
 /** A claim of the engine in the planner's words; undefined where the decision has none. Pure. */
 export function claimOf(rollout: ObjectKey, { snapshot, decision, pods, pod }: PlanInput): CapacityClaim | undefined {
   const { claim } = decision;
@@ -96,7 +102,7 @@ export function claimOf(rollout: ObjectKey, { snapshot, decision, pods, pod }: P
     removable: claim.removable,
     vacant: claim.vacant,
     starting: claim.starting,
-    ending: donated.filter(isEnding).length,
+    ending: donated.filter((each) => mayEnd(each, snapshot.nowMs)).length,
     oldPods: donated.filter((each) => !isEnding(each)).map(({ metadata }) => metadata.name),
     isAllOrNothing: claim.isAllOrNothing,
     isSwapping: claim.isSwapping,

@@ -114,9 +114,9 @@ export class Kubectl {
         if (predicate(last)) return last;
       }
     }
-    throw new Error(
-      `${path}/${name}: not as expected after ${timeoutMs} ms; last seen: ${JSON.stringify(last, null, 1)}`,
-    );
+    // A report shows little of a message: what the object says of itself is worth more than who wrote which field.
+    const seen = JSON.stringify(last?.status ?? last);
+    throw new Error(`${path}/${name}: not as expected after ${timeoutMs} ms; last seen: ${seen}`);
   }
 
   async *#events(path: string, signal: AbortSignal): AsyncGenerator<{ type: string; object: ClusterObject }> {

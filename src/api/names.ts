@@ -52,7 +52,7 @@ export const PORTS = {
 /** The routers of a namespace: their Deployment, ServiceAccount, HorizontalPodAutoscaler and PodDisruptionBudget. */
 export const ROUTER_NAME = 'fairlead-router';
 
-/** What asks outside registries in a namespace: its ConfigMap with the answers, its RoleBinding, its own ServiceAccount. */
+/** What asks outside registries in a namespace: its ConfigMap with the answers, its own ServiceAccount, its RoleBinding (with a suffix). */
 export const REGISTRY_NAME = 'fairlead-registry';
 
 /** Routers listen on two ports for each ModelDeployment: an even one for REST and the next one for gRPC. */

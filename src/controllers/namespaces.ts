@@ -3,9 +3,20 @@
  * ModelDeployment stands for its namespace: the first by name.
  */
 import { OwnershipError } from '../runtime/apply.ts';
+import { WaitingError } from '../runtime/outcome.ts';
 import type { CacheReader, ReconcileContext } from '../runtime/reconcile-context.ts';
 import { type KubeObject, type ObjectKey, type OwnerReference, objectKey } from '../runtime/types.ts';
 import { MODEL_DEPLOYMENTS, type ModelDeployment } from './kinds.ts';
+import { shortHash } from './modeldeployment/revision.ts';
+
+/** Shipped beside the operator; its ServiceAccounts in namespaces are bound to it. */
+export interface ShippedRole {
+  readonly kind: 'ClusterRole' | 'Role';
+  readonly name: string;
+}
+
+/** Nothing tells of a foreign object that it goes: of most kinds only ours are watched. */
+const NAME_CONFLICT_RETRY_MS = 30_000;
 
 /** The key of the one that stands for the namespace; none where it has no ModelDeployment. */
 export function representativeOf(cache: CacheReader, namespace: string): readonly ObjectKey[] {
@@ -30,9 +41,17 @@ export function sharedReference({ apiVersion, kind, metadata }: ModelDeployment)
 }
 
 /**
+ * The name of the binding of `part` to a role. It differs with the role, since what a binding gives can never be changed:
+ * an operator that is told another role makes another binding.
+ */
+export function bindingName(part: string, role: ShippedRole): string {
+  return `${part}-${shortHash(role)}`;
+}
+
+/**
  * Makes what `users` share. Where its name is taken, each of them is told so by an Event: they wait for it, and only say
  * that it does not run.
- * @throws what `make` throws
+ * @throws {WaitingError} where a name is taken; else what `make` throws
  */
 export async function makeFor<T>(
   users: readonly ModelDeployment[],
@@ -45,6 +64,7 @@ export async function makeFor<T>(
     if (error instanceof OwnershipError) {
       const event = { type: 'Warning', reason: 'NameConflict', action: 'Share', note: error.message } as const;
       for (const user of users) context.event(user, event);
+      throw new WaitingError(error.message, NAME_CONFLICT_RETRY_MS, { cause: error });
     }
     throw error;
   }

@@ -44,6 +44,13 @@ test('numbers are asked for with the query and the time that an answer may take,
   expect(asked[0]?.searchParams.get('timeout')).toBe('20000ms');
 });
 
+test.each(['x?y=', 'x#', 'x?y#z', 'x?'])('nothing but a query is asked for, also at the address /%s', async (path) => {
+  answer = says({ status: 'success', data: { resultType: 'scalar', result: [1, '1'] } });
+  await ask({ address: `${address}/${path}` });
+  expect(asked[0]?.pathname).toBe('/x/api/v1/query');
+  expect([...(asked[0]?.searchParams.keys() ?? [])]).toEqual(['query', 'timeout']);
+});
+
 test('many are asked at once: none waits for the answers of others while its time runs out', async () => {
   const waiting: (() => void)[] = [];
   answer = (_request, response) => {

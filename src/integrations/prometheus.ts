@@ -63,7 +63,11 @@ async function ask(
   { address, query, timeoutMs }: PrometheusQuery,
   signal: AbortSignal,
 ): Promise<readonly number[]> {
-  const url = new URL(`${address.replace(/\/+$/, '')}/api/v1/query`);
+  const url = new URL(address);
+  // Behind a query or a fragment the path would be none, and the request one for whatever stands before.
+  url.search = '';
+  url.hash = '';
+  url.pathname = `${url.pathname.replace(/\/+$/, '')}/api/v1/query`;
   url.searchParams.set('query', query);
   url.searchParams.set('timeout', `${timeoutMs}ms`);
   const timeout = AbortSignal.timeout(timeoutMs);

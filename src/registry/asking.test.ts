@@ -72,6 +72,12 @@ describe('what asks a registry', () => {
     expect(await asking.round()).toBe(120_000);
   });
 
+  test('waits no longer than when there is no answer, whatever the server asks for', async () => {
+    const { asking, answers } = scene('churn');
+    answers.set('churn', new RegistryUnavailableError('SourceUnreachable', '503', 86_400_000));
+    expect(await asking.round()).toBe(300_000);
+  });
+
   test('keeps the last answer while there is none, and tells why after three rounds until there is one', async () => {
     const { asking, answers, writes } = scene('churn');
     await asking.round();

@@ -86,7 +86,8 @@ export class Asking {
     if (failure === undefined) data.set(config.failureKey, null);
     else if (this.#failures >= FAILURES_TOLD) data.set(config.failureKey, failureText(failure));
     await this.#publish(data);
-    if (failure !== undefined) return Math.max(failure.retryAfterMs ?? 0, this.#backoff.next());
+    if (failure !== undefined)
+      return Math.max(Math.min(failure.retryAfterMs ?? 0, BACKOFF_MAX_MS), this.#backoff.next());
     this.#backoff.reset();
     return INTERVAL_MS * (1 + JITTER * (2 * random() - 1));
   }

@@ -9,6 +9,7 @@ import { ownKubeconfig } from '../../e2e/cluster/own-control-plane.ts';
 import { CONFIG } from '../api/install/manifests.ts';
 import { REGISTRY_NAME } from '../api/names.ts';
 import type { RegistryConfig } from '../api/registry-answers.ts';
+import { bindingName } from '../controllers/namespaces.ts';
 import { ASKER_LABEL } from '../controllers/registry-asker/asker.ts';
 import { CONFIG_MAPS, DEPLOYMENTS, ROLE_BINDINGS } from '../controllers/resources.ts';
 import { digest, isReady, tenants } from '../controllers/testing/tenant.ts';
@@ -89,10 +90,8 @@ test('an alias that moves at the tracking server is seen by the operator, by way
   await tenant().create({ model: { uri: 'models:/churn@champion', endpoint } });
   const config = await askerConfig();
   const { namespace } = tenant().cluster;
-  await eventually(
-    'it has its right',
-    async () => (await tenant().cluster.get(ROLE_BINDINGS, REGISTRY_NAME)) !== undefined,
-  );
+  const binding = bindingName(REGISTRY_NAME, { kind: 'ClusterRole', name: REGISTRY_NAME });
+  await eventually('it has its right', async () => (await tenant().cluster.get(ROLE_BINDINGS, binding)) !== undefined);
 
   const account = await asAccount(REGISTRY_NAME);
   const { client } = account;

@@ -26,6 +26,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
+  await kubectl('delete', 'clusterroles', '-l', 'app.kubernetes.io/instance=fairlead');
   await kubectl('delete', 'namespace', NAMESPACE, '--wait=false');
 });
 
@@ -45,6 +46,7 @@ describe('the chart', () => {
     ['watchNamespaces={A_b}', 'watchNamespaces'],
     ['metrics.serviceMonitor.interval=30', 'interval'],
     ['networkPolicy.prometheusPorts={0}', 'prometheusPorts'],
+    ['router.minReplicas=11', 'router.minReplicas (11) must be at most router.maxReplicas (10)'],
   ])('refuses the value %s by name', async (value, field) => {
     await expect(render(value)).rejects.toThrow(field);
   });
@@ -111,6 +113,16 @@ describe('admission policies', () => {
     }
   });
 
+  test('name the role of their own release, which is there whoever it is added to', async () => {
+    for (const release of ['fairlead', 'ml']) {
+      const objects = parse(await helm('template', release, CHART, '--set', 'rbac.aggregate=false'));
+      const { metadata } = find(objects, 'ClusterRole', '-promote');
+      expect(JSON.stringify(find(objects, POLICY, '-action').spec)).toContain(
+        `which the ClusterRole ${metadata.name} gives`,
+      );
+    }
+  });
+
   test('can be left out', async () => {
     expect(names(await render('admissionPolicies.enabled=false'), POLICY)).toEqual([]);
   });
@@ -129,8 +141,17 @@ describe('rights', () => {
     expect(words).not.toContain('secrets');
   });
 
+  test("of people are added to Kubernetes' own roles only where asked", async () => {
+    const aggregated = async (...sets: string[]) =>
+      (await render(...sets))
+        .filter(({ metadata }) => JSON.stringify(metadata.labels ?? {}).includes('aggregate-to-'))
+        .map(({ metadata }) => metadata.name);
+    expect(await aggregated()).toEqual(['fairlead-view', 'fairlead-edit', 'fairlead-promote']);
+    expect(await aggregated('rbac.aggregate=false')).toEqual([]);
+  });
+
   test('are confined to the watched namespaces', async () => {
-    const objects = await render('watchNamespaces={shop,bank}', 'rbac.aggregate=false');
+    const objects = await render('watchNamespaces={shop,bank}', 'rbac.roles=false');
     expect(objects.filter(({ kind }) => kind.startsWith('ClusterRole'))).toEqual([]);
     const roles = objects.filter(({ kind, metadata }) => kind === 'Role' && metadata.name === 'fairlead-operator');
     expect(roles.map(({ metadata }) => metadata.namespace)).toEqual(['shop', 'bank']);
@@ -223,5 +244,16 @@ describe('a release on a real API server', () => {
   test('leaves definitions, and so all models, when it is uninstalled', async () => {
     await helm('uninstall', 'fairlead');
     expect(await columns()).toContain('Ready');
+  });
+
+  test('leaves with the models what their routers and those who ask registries are bound to', async () => {
+    const roles = await kubectl('get', 'clusterroles', '-l', 'app.kubernetes.io/instance=fairlead', '-o', 'name');
+    expect(
+      roles
+        .trim()
+        .split('\n')
+        .map((name) => name.split('/')[1]),
+    ).toEqual(['fairlead-registry', 'fairlead-router']);
+    expect(find(await render('crds.keep=false'), 'ClusterRole', '-router').metadata.annotations).toBeUndefined();
   });
 });

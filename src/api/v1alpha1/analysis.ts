@@ -74,8 +74,8 @@ export const PrometheusQuery = Type.Object(
     address: text(1024, {
       description: 'URL of the Prometheus server, such as http://prometheus.monitoring:9090. No Secret is read for it.',
       ...cel({
-        rule: "self.matches('^https?://[A-Za-z0-9._:-]+(/[^ ]*)?$')",
-        message: 'must be an http:// or https:// URL without a user name',
+        rule: "self.matches('^https?://[A-Za-z0-9._:-]+(/[^ ?#]*)?$')",
+        message: 'must be an http:// or https:// URL without a user name, ? or #',
       }),
     }),
     query: text(4096, {

@@ -245,6 +245,16 @@ describe('the API server refuses', () => {
       'prometheus.address: Invalid value: must be an http:// or https:// URL without a user name',
     ],
     [
+      'an address behind which the path of queries would be a parameter',
+      metric({ prometheus: { ...query, address: 'http://10.0.0.1:9090/admin/x?y=' }, success: 'true' }),
+      'prometheus.address: Invalid value: must be an http:// or https:// URL without a user name, ? or #',
+    ],
+    [
+      'an address behind which the path of queries would not be sent',
+      metric({ prometheus: { ...query, address: 'http://10.0.0.1:9090/admin/x#' }, success: 'true' }),
+      'prometheus.address: Invalid value: must be an http:// or https:// URL without a user name, ? or #',
+    ],
+    [
       'steps of Rolling',
       { rollout: { steps: [{ weight: 10 }] } },
       'spec.rollout.steps: Invalid value: steps go with strategy: Canary, BlueGreen or Shadow only',

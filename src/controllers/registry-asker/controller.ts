@@ -1,4 +1,4 @@
-import { REGISTRY_NAME } from '../../api/names.ts';
+import { LABELS, REGISTRY_NAME } from '../../api/names.ts';
 import { DONE, type Result } from '../../runtime/outcome.ts';
 import type { ControllerDefinition, ReconcileContext } from '../../runtime/reconcile-context.ts';
 import { type KubeObject, type OwnerReference, objectKey } from '../../runtime/types.ts';
@@ -38,8 +38,9 @@ export function registryAskerController(settings: RegistrySettings): ControllerD
   };
 }
 
+/** By label what is theirs under a name of its own; by name also what stands in their way. */
 function isOfAskers({ metadata }: KubeObject): boolean {
-  return metadata.name === REGISTRY_NAME || metadata.labels?.[ASKER_LABEL] !== undefined;
+  return metadata.name === REGISTRY_NAME || metadata.labels?.[LABELS.name] === REGISTRY_NAME;
 }
 
 async function reconcile(

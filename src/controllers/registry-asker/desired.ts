@@ -2,6 +2,7 @@
 import { REGISTRY_NAME } from '../../api/names.ts';
 import type { DesiredObject } from '../../runtime/apply.ts';
 import type { ObjectMeta, OwnerReference } from '../../runtime/types.ts';
+import { bindingName, type ShippedRole } from '../namespaces.ts';
 import { ASKER_LABEL, ASKER_LABELS, type Asker } from './asker.ts';
 
 /** What the operator was told about them. */
@@ -9,7 +10,7 @@ export interface RegistrySettings {
   /** Image of Fairlead. */
   readonly image: string;
   /** What their ServiceAccounts are bound to: the right to write the ConfigMap `REGISTRY_NAME`, and no other. */
-  readonly role: { readonly kind: 'ClusterRole' | 'Role'; readonly name: string };
+  readonly role: ShippedRole;
 }
 
 /** @param owners what keeps the object alive: it goes with the last of them */
@@ -33,7 +34,7 @@ export function desiredAskerRoleBinding(
   { role }: RegistrySettings,
 ): DesiredObject {
   return {
-    metadata: metadata(namespace, [owner]),
+    metadata: metadata(namespace, [owner], bindingName(REGISTRY_NAME, role)),
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: role.kind, name: role.name },
     subjects: accounts.map((name) => ({ kind: 'ServiceAccount', name, namespace })),
   };

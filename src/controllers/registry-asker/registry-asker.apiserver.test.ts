@@ -3,6 +3,7 @@ import { ownKubeconfig } from '../../../e2e/cluster/own-control-plane.ts';
 import { REGISTRY_NAME } from '../../api/names.ts';
 import type { RegistryAnswer, RegistryConfig, RegistryFailure } from '../../api/registry-answers.ts';
 import { eventually } from '../../runtime/testing/cluster.ts';
+import { bindingName } from '../namespaces.ts';
 import { CONFIG_MAPS, DEPLOYMENTS, type Deployment, ROLE_BINDINGS, SERVICE_ACCOUNTS } from '../resources.ts';
 import { conditionOf, digest, isReady, NAME, tenants } from '../testing/tenant.ts';
 import { ASKER_LABEL } from './asker.ts';
@@ -127,11 +128,12 @@ test('one pod asks for all of a namespace, with one right, and is gone with the 
     return others.length === 0 && config?.questions.length === 2;
   });
   const account = () => tenant().cluster.get(SERVICE_ACCOUNTS, REGISTRY_NAME);
-  const binding = () => tenant().cluster.get(ROLE_BINDINGS, REGISTRY_NAME);
+  const role = { kind: 'ClusterRole', name: 'fairlead-registry' } as const;
+  const binding = () => tenant().cluster.get(ROLE_BINDINGS, bindingName(REGISTRY_NAME, role));
   await eventually('it has an account', async () => (await account()) !== undefined);
   await eventually('it has a right', async () => (await binding()) !== undefined);
   expect(await binding()).toMatchObject({
-    roleRef: { kind: 'ClusterRole', name: 'fairlead-registry' },
+    roleRef: role,
     subjects: [{ kind: 'ServiceAccount', name: REGISTRY_NAME }],
   });
   const owners = async () =>

@@ -1,8 +1,8 @@
-import { ROUTER_NAME } from '../../api/names.ts';
+import { LABELS, ROUTER_NAME } from '../../api/names.ts';
 import type { DesiredObject } from '../../runtime/apply.ts';
 import { DONE, type Result } from '../../runtime/outcome.ts';
 import type { ControllerDefinition, ReconcileContext } from '../../runtime/reconcile-context.ts';
-import { type OwnerReference, objectKey, type Resource } from '../../runtime/types.ts';
+import { type KubeObject, type OwnerReference, objectKey, type Resource } from '../../runtime/types.ts';
 import { type ModelDeployment, mapped, watchModelDeployments } from '../kinds.ts';
 import {
   watchAutoscalers,
@@ -27,7 +27,7 @@ import { usersOf } from './users.ts';
 /** Keeps the routers of each namespace for as long as a ModelDeployment there needs them. */
 export function routerController(settings: RouterSettings): ControllerDefinition<ModelDeployment> {
   const representative = toRepresentative();
-  const ofRouters = toRepresentative(({ metadata }) => metadata.name === ROUTER_NAME);
+  const ofRouters = toRepresentative(isOfRouters);
   return {
     name: 'router',
     primary: watchModelDeployments,
@@ -44,6 +44,11 @@ export function routerController(settings: RouterSettings): ControllerDefinition
     ],
     reconcile: (object, context) => reconcile(object, context, settings),
   };
+}
+
+/** By label what is theirs under a name of its own; by name also what stands in their way. */
+function isOfRouters({ metadata }: KubeObject): boolean {
+  return metadata.name === ROUTER_NAME || metadata.labels?.[LABELS.name] === ROUTER_NAME;
 }
 
 async function reconcile(

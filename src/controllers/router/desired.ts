@@ -5,7 +5,7 @@ import type { DesiredObject } from '../../runtime/apply.ts';
 import type { ObjectMeta, OwnerReference } from '../../runtime/types.ts';
 import type { ModelDeployment } from '../kinds.ts';
 import { CONTAINER_SECURITY, NON_ROOT_ID } from '../modeldeployment/pod.ts';
-import { sharedReference } from '../namespaces.ts';
+import { bindingName, type ShippedRole, sharedReference } from '../namespaces.ts';
 import { ROUTER_ENVIRONMENT } from './environment.ts';
 import { ROUTER_LABELS, ROUTER_SELECTOR } from './selector.ts';
 
@@ -13,7 +13,7 @@ import { ROUTER_LABELS, ROUTER_SELECTOR } from './selector.ts';
 export interface RouterSettings {
   readonly image: string;
   /** What the routers' ServiceAccount is bound to: the rights to read routes and endpoints, and to report. */
-  readonly role: { readonly kind: 'ClusterRole' | 'Role'; readonly name: string };
+  readonly role: ShippedRole;
   readonly minReplicas: number;
   readonly maxReplicas: number;
   /** Quantities of one router. Its autoscaler aims at 70% of `cpu`. */
@@ -31,8 +31,8 @@ const MIN_READY_SECONDS = 2;
 const CPU_TARGET_PERCENT = 70;
 
 /** @param owners what keeps the objects alive: they go with the last of them */
-function metadata(namespace: string, owners: readonly OwnerReference[]): ObjectMeta {
-  return { name: ROUTER_NAME, namespace, labels: ROUTER_LABELS, ownerReferences: owners };
+function metadata(namespace: string, owners: readonly OwnerReference[], name: string = ROUTER_NAME): ObjectMeta {
+  return { name, namespace, labels: ROUTER_LABELS, ownerReferences: owners };
 }
 
 /**
@@ -131,7 +131,7 @@ export function desiredRouterRoleBinding(
   { role }: RouterSettings,
 ): DesiredObject {
   return {
-    metadata: metadata(namespace, [owner]),
+    metadata: metadata(namespace, [owner], bindingName(ROUTER_NAME, role)),
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: role.kind, name: role.name },
     subjects: [{ kind: 'ServiceAccount', name: ROUTER_NAME, namespace }],
   };

@@ -90,6 +90,7 @@ try {
     const startMs = performance.now();
     const read: CapacitySnapshot = await reader.read(
       { client, now: Date.now, signal: new AbortController().signal },
+      NAMESPACE,
       [NAMESPACE],
       [demand],
     );

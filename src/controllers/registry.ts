@@ -20,7 +20,7 @@ export interface ControllerOptions {
   readonly registries: RegistrySettings;
   /** Objects of one kind that are reconciled at once. */
   readonly workers: number;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'monotonic'>;
   /** Reads what routers and servers count. */
   readonly fetchCounts: FetchCounts;
   /** Asks what metrics outside of Fairlead say. */

@@ -33,7 +33,8 @@ export class OwnershipError extends TerminalError {
 /** Keeps objects in the cache up to what writes answer. */
 export interface LiveObjects<T extends KubeObject> {
   get(key: string): T | undefined;
-  observe(object: T): T;
+  /** @param isPartial only a part of the object was answered: the rest of it may be older than its version */
+  observe(object: T, options?: { readonly isPartial?: boolean }): T;
 }
 
 /** How long until an object that is going away is looked at again, beside the event of its deletion. */

@@ -135,7 +135,7 @@ export class Controller {
       return;
     }
     const log = this.#log.child({ object: key, reconcileID: randomUUID() });
-    const startedMs = clock.now();
+    const startedMs = clock.monotonic();
     metrics.activeWorkers(++this.#active);
     let outcome: Outcome;
     try {
@@ -145,7 +145,7 @@ export class Controller {
     } finally {
       metrics.activeWorkers(--this.#active);
     }
-    this.#settle(key, outcome, (clock.now() - startedMs) / 1000, log);
+    this.#settle(key, outcome, (clock.monotonic() - startedMs) / 1000, log);
   }
 
   #settle(key: ObjectKey, outcome: Outcome, seconds: number, log: Logger): void {
@@ -154,7 +154,7 @@ export class Controller {
     metrics.reconciled(decision.metric, seconds);
     if (decision.metric === 'error') metrics.failed(decision.terminal);
     if (decision.forgetFailures) this.#queue.forget(key);
-    if (decision.requeue === 'rate-limited') this.#queue.addRateLimited(key);
+    if (decision.requeue === 'rate-limited') this.#queue.addRateLimited(key, decision.withinMs);
     else if (decision.requeue !== undefined) this.#queue.addAfter(key, decision.requeue.afterMs);
     if (decision.log !== undefined) {
       const { level, message, once = false } = decision.log;
@@ -176,8 +176,7 @@ export class Controller {
       now: () => clock.now(),
       wake: () => this.#queue.add(key),
       apply: (resource, desired) => applier.apply(resource, desired, informers.of(resource), log),
-      scale: async (resource, object, replicas) =>
-        informers.of(resource).observe(await scale(client, resource, object, replicas)),
+      scale: (resource, object, replicas) => scale(client, informers.of(resource), resource, object, replicas),
       annotate: async (resource, object, annotations) =>
         informers.of(resource).observe(await annotate(client, resource, object, annotations)),
       prune: (owner, resources, keep) => prune(client, informers, owner, resources, keep),

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createLogger } from 'winston';
 import { ApiClient } from './api-client.ts';
-import { ApiError } from './api-error.ts';
+import { ApiError, ConnectionError } from './api-error.ts';
 import { type EventInput, EventRecorder } from './events.ts';
 import type { ApiRequest, Transport } from './kube-transport.ts';
 import { FakeClock, settle } from './testing/fake-clock.ts';
@@ -82,6 +82,45 @@ describe('events', () => {
     expect(requests.map(({ method }) => method)).toEqual(['POST', 'POST']);
   });
 
+  test.each([
+    ['the API server did not answer', new ConnectionError('POST', new Error('refused'))],
+    ['the namespace was being deleted', new ApiError('POST', 403, { reason: 'Forbidden' })],
+  ])('one that was not written is told when it repeats: %s', async (_why, error) => {
+    const refusals: Error[] = [error];
+    const { recorder, requests, clock } = fixture(async () => {
+      const refusal = refusals.pop();
+      if (refusal !== undefined) throw refusal;
+    });
+    for (let repetition = 0; repetition < 3; repetition++) {
+      recorder.record(regarding('a'), failed);
+      await clock.advance(61_000);
+    }
+    expect(requests.map(({ method }) => method)).toEqual(['POST', 'POST', 'PATCH']);
+    expect(requests.at(-1)?.body).toMatchObject({ series: { count: 2 } });
+  });
+
+  test('a series whose Event is gone, as they are after an hour, begins anew', async () => {
+    const { recorder, requests, clock } = fixture(async ({ method }) => {
+      if (method === 'PATCH') throw new ApiError('PATCH', 404, { reason: 'NotFound' });
+    });
+    for (let repetition = 0; repetition < 3; repetition++) {
+      recorder.record(regarding('a'), failed);
+      await clock.advance(61_000);
+    }
+    expect(requests.map(({ method }) => method)).toEqual(['POST', 'PATCH', 'POST']);
+  });
+
+  test('a series that could not be written goes on', async () => {
+    const { recorder, requests, clock } = fixture(async ({ method }) => {
+      if (method === 'PATCH') throw new ConnectionError('PATCH', new Error('refused'));
+    });
+    for (let repetition = 0; repetition < 3; repetition++) {
+      recorder.record(regarding('a'), failed);
+      await clock.advance(61_000);
+    }
+    expect(requests.map(({ method }) => method)).toEqual(['POST', 'PATCH', 'PATCH']);
+  });
+
   test('an object in a loop is held to its budget, and costs no other object its own', async () => {
     const { recorder, requests, dropped } = fixture();
     for (let attempt = 0; attempt < 100; attempt++)
@@ -106,6 +145,17 @@ describe('events', () => {
     for (let object = 0; object < 1_500; object++) recorder.record(regarding(`o${object}`), failed);
     await settle();
     expect(dropped.filter((reason) => reason === 'buffer-full')).toHaveLength(499);
+  });
+
+  test('one that found the buffer full is told when it repeats', async () => {
+    const gate = Promise.withResolvers<void>();
+    const { recorder, requests } = fixture(() => gate.promise);
+    for (let object = 0; object < 1_500; object++) recorder.record(regarding(`o${object}`), failed);
+    gate.resolve();
+    await recorder.flushed();
+    recorder.record(regarding('o1499'), failed);
+    await recorder.flushed();
+    expect(requests.at(-1)?.body).toMatchObject({ regarding: { name: 'o1499' } });
   });
 
   test('a note longer than the API allows is cut at a whole character', async () => {

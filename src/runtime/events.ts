@@ -45,12 +45,20 @@ const MAX_NOTE_BYTES = 1_024;
 
 /** An Event that may repeat. */
 interface Series {
+  readonly key: string;
   readonly namespace: string;
   readonly name: string;
   count: number;
   writtenCount: number;
   lastSeenMs: number;
   cancelWrite: (() => void) | undefined;
+}
+
+/** A write that waits its turn. */
+interface Write {
+  send(): Promise<unknown>;
+  /** It was not sent, or sent in vain by this error. */
+  lost(error?: unknown): void;
 }
 
 /**
@@ -64,7 +72,7 @@ export class EventRecorder {
     dispose: (series) => series.cancelWrite?.(),
   });
   readonly #budgets = new LRUCache<string, TokenBucket>({ max: MAX_REMEMBERED });
-  readonly #waiting: (() => Promise<unknown>)[] = [];
+  readonly #waiting: Write[] = [];
   #writing: Promise<void> | undefined;
 
   constructor(options: EventRecorderOptions) {
@@ -88,29 +96,36 @@ export class EventRecorder {
     }
     const name = `${regarding.metadata.name.slice(0, 200)}.${this.#uniqueSuffix(nowMs)}`;
     const namespace = regarding.metadata.namespace ?? 'default';
-    this.#series.set(key, { namespace, name, count: 1, writtenCount: 1, lastSeenMs: nowMs, cancelWrite: undefined });
-    this.#enqueue(() =>
-      this.#options.client.create(EVENTS, {
-        apiVersion: 'events.k8s.io/v1',
-        kind: 'Event',
-        metadata: { name, namespace },
-        eventTime: rfc3339Micros(nowMs),
-        reportingController: this.#options.controller,
-        reportingInstance: this.#options.instance.slice(0, 128),
-        regarding: {
-          apiVersion: regarding.apiVersion,
-          kind: regarding.kind,
-          name: regarding.metadata.name,
-          namespace: regarding.metadata.namespace,
-          uid: regarding.metadata.uid,
-          resourceVersion: regarding.metadata.resourceVersion,
-        },
-        type: event.type,
-        reason: event.reason,
-        action: event.action,
-        note,
-      }),
-    );
+    const series: Series = {
+      ...{ key, namespace, name, count: 1, writtenCount: 1 },
+      lastSeenMs: nowMs,
+      cancelWrite: undefined,
+    };
+    this.#series.set(key, series);
+    const manifest = {
+      apiVersion: 'events.k8s.io/v1',
+      kind: 'Event',
+      metadata: { name, namespace },
+      eventTime: rfc3339Micros(nowMs),
+      reportingController: this.#options.controller,
+      reportingInstance: this.#options.instance.slice(0, 128),
+      regarding: {
+        apiVersion: regarding.apiVersion,
+        kind: regarding.kind,
+        name: regarding.metadata.name,
+        namespace: regarding.metadata.namespace,
+        uid: regarding.metadata.uid,
+        resourceVersion: regarding.metadata.resourceVersion,
+      },
+      type: event.type,
+      reason: event.reason,
+      action: event.action,
+      note,
+    };
+    this.#enqueue({
+      send: () => this.#options.client.create(EVENTS, manifest),
+      lost: () => this.#forget(series),
+    });
   }
 
   /** Resolves when everything told so far was written or given up. */
@@ -123,7 +138,17 @@ export class EventRecorder {
     if (series.count === series.writtenCount) return;
     series.writtenCount = series.count;
     const body = { series: { count: series.count, lastObservedTime: rfc3339Micros(series.lastSeenMs) } };
-    this.#enqueue(() => this.#options.client.mergePatch(EVENTS, series, body));
+    this.#enqueue({
+      send: () => this.#options.client.mergePatch(EVENTS, series, body),
+      lost: (error) => {
+        if (error instanceof ApiError && error.isNotFound) this.#forget(series);
+      },
+    });
+  }
+
+  /** There is no such Event to count repetitions in: the next one is told as the first. */
+  #forget(series: Series): void {
+    if (this.#series.peek(series.key) === series) this.#series.delete(series.key);
   }
 
   #budgetOf(regarding: KubeObject): TokenBucket {
@@ -136,9 +161,10 @@ export class EventRecorder {
     return budget;
   }
 
-  #enqueue(write: () => Promise<unknown>): void {
+  #enqueue(write: Write): void {
     if (this.#waiting.length >= MAX_WAITING) {
       this.#options.onDropped('buffer-full');
+      write.lost();
       return;
     }
     this.#waiting.push(write);
@@ -148,10 +174,11 @@ export class EventRecorder {
   async #writeAll(): Promise<void> {
     for (let write = this.#waiting.shift(); write !== undefined; write = this.#waiting.shift()) {
       try {
-        await write();
+        await write.send();
       } catch (error) {
         // An Event is not worth a retry: what it tells about shows in conditions too.
         this.#options.onDropped('refused');
+        write.lost(error);
         const level = error instanceof ApiError && (error.isNotFound || error.isForbidden) ? 'debug' : 'warn';
         this.#options.logger.log(level, `an Event was not written: ${describeError(error)}`);
       }

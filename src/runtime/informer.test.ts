@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ApiClient } from './api-client.ts';
+import { ConnectionError } from './api-error.ts';
 import { type Change, Informer } from './informer.ts';
 import { Informers } from './informers.ts';
 import { CONFIG_MAPS, type ConfigMap, silentLogger } from './testing/cluster.ts';
@@ -54,6 +55,36 @@ describe('an informer never goes back', () => {
       expect(cached()).toBe('second@110');
     }
     expect(changes).toEqual(['undefined -> first@100', 'first@100 -> second@110']);
+  });
+});
+
+describe('a watch that told nothing for as long as bookmarks would have come', () => {
+  const silent = new ConnectionError(`WATCH ${path}`, new Error('Body Timeout Error'));
+  const restored = { items: [configMap('restored', '400')], resourceVersion: '500' };
+
+  test.each([
+    ['by its silence', silent],
+    ['by the server', undefined],
+  ])('is followed by a list when it ends %s: its version may be of a time before a restore', async (_how, end) => {
+    api.lists.set(path, { items: [configMap('lost', '990')], resourceVersion: '1000' });
+    const { cached } = await follow('shop');
+    api.lists.set(path, restored);
+    await clock.advance(150_000);
+    api.breakOff(path, end);
+    await clock.advance(1_000);
+    expect(cached()).toBe('restored@400');
+  });
+
+  test('is not meant where a bookmark came, or where it broke off before one was due', async () => {
+    api.lists.set(path, { items: [configMap('one', '990')], resourceVersion: '1000' });
+    await follow('shop');
+    api.tell(path, 'BOOKMARK', configMap('', '1001'));
+    await clock.advance(150_000);
+    api.breakOff(path, silent);
+    await clock.advance(60_000);
+    api.breakOff(path, silent);
+    await clock.advance(1_000);
+    expect(api.listed).toBe(1);
   });
 });
 

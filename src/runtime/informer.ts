@@ -56,6 +56,8 @@ export class Informer<T extends KubeObject> {
   readonly #options: InformerOptions;
   readonly #store: Store<T>;
   readonly #scopes: readonly Scope[];
+  /** Objects of which only a part was ever known at their version. */
+  readonly #partial = new WeakSet<T>();
   readonly #handlers: ChangeHandler<T>[] = [];
   readonly #synced = Promise.withResolvers<void>();
   #reflectors: readonly Reflector<T>[] = [];
@@ -158,14 +160,16 @@ export class Informer<T extends KubeObject> {
   /**
    * Takes what a write answered into the cache at once, so that the next look does not see the time before it.
    * Answers the object as the cache keeps it.
+   * @param isPartial only a part of the object was answered: the watch has news of it though its version is known
    */
-  observe(object: T): T {
+  observe(object: T, { isPartial = false }: { readonly isPartial?: boolean } = {}): T {
     const compact = this.#compact(object);
     const scope = this.#scopeOf(object);
     // If the watch is past this version, it has told all of it, a deletion too: the object must not come back.
     const told = compareResourceVersions(object.metadata.resourceVersion, scope?.resourceVersion) <= 0;
     const selected = this.watch.selector === undefined || matchesSelector(this.watch.selector, object);
     if (scope !== undefined && !told && selected) this.#put(compact, false);
+    if (isPartial) this.#partial.add(compact);
     return compact;
   }
 
@@ -243,7 +247,8 @@ export class Informer<T extends KubeObject> {
     // Whatever their uids: what is older was there before the one of this name that is known now.
     if (old !== undefined && order < 0 && !backInTime) return;
     this.#store.set(object);
-    if (order !== 0) this.#tell(old === undefined ? { new: object, routine } : { old, new: object, routine });
+    const isNews = order !== 0 || (old !== undefined && this.#partial.has(old));
+    if (isNews) this.#tell(old === undefined ? { new: object, routine } : { old, new: object, routine });
   }
 
   #remove(object: T): void {

@@ -123,9 +123,36 @@ describe('the transport', () => {
       response.end('{}');
     });
     await transport.json({ method: 'GET', path: '/x' });
+    await writeFile(tokenFile, 'second\n');
+    await clock.advance(29_000);
+    await transport.json({ method: 'GET', path: '/x' });
+    await clock.advance(2_000);
+    await transport.json({ method: 'GET', path: '/x' });
+    expect(seen).toEqual(['Bearer first', 'Bearer first', 'Bearer second']);
+  });
+
+  test('reads credentials again when they are half a minute old though the wall clock was put back', async () => {
+    const seen: (string | undefined)[] = [];
+    const { transport, clock } = await connect((request, response) => {
+      seen.push(request.headers.authorization);
+      response.end('{}');
+    });
+    await transport.json({ method: 'GET', path: '/x' });
+    await writeFile(tokenFile, 'second\n');
+    clock.putBack(7_200_000);
     await clock.advance(31_000);
     await transport.json({ method: 'GET', path: '/x' });
-    expect(seen).toEqual(['Bearer first', 'Bearer first']);
+    expect(seen).toEqual(['Bearer first', 'Bearer second']);
+  });
+
+  test('signs in with the token that is there now when the one before is refused', async () => {
+    const { transport } = await connect((request, response) => {
+      if (request.headers.authorization !== 'Bearer second') response.writeHead(401);
+      response.end('{"reason":"Unauthorized"}');
+    });
+    await expect(transport.json({ method: 'GET', path: '/x' })).rejects.toMatchObject({ status: 401 });
+    await writeFile(tokenFile, 'second\n');
+    expect(await transport.json({ method: 'GET', path: '/x' })).toBeDefined();
   });
 
   test('tries once more with fresh credentials when they are refused, and then says so', async () => {

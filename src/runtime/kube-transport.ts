@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import type { AgentOptions, RequestOptions } from 'node:https';
 import type { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher, ProxyAgent, request } from 'undici';
@@ -59,6 +60,7 @@ interface Connection {
   readonly watches: Dispatcher;
   /** What the TLS material was, to see when it rotates. */
   readonly tlsIdentity: string;
+  /** By the monotonic clock. */
   readonly readAtMs: number;
 }
 
@@ -157,7 +159,7 @@ export class KubeTransport implements Transport {
 
   async #connect(): Promise<Connection> {
     const stale =
-      this.#current !== undefined && this.#options.clock.now() - this.#current.readAtMs > CREDENTIALS_MAX_AGE_MS;
+      this.#current !== undefined && this.#options.clock.monotonic() - this.#current.readAtMs > CREDENTIALS_MAX_AGE_MS;
     if (this.#connection === undefined || stale) {
       const opening = this.#open();
       this.#connection = opening;
@@ -173,11 +175,14 @@ export class KubeTransport implements Transport {
     const cluster = this.#config.getCurrentCluster();
     if (cluster === null) throw new Error('the kubeconfig names no cluster: its current context is missing or empty');
     // Counts as read from now on, so that requests that arrive meanwhile share this reading.
-    if (previous !== undefined) this.#current = { ...previous, readAtMs: this.#options.clock.now() };
+    if (previous !== undefined) this.#current = { ...previous, readAtMs: this.#options.clock.monotonic() };
     const tls: TlsOptions = { headers: {} };
     await this.#config.applyToHTTPSOptions(tls);
     const headers: Record<string, string> = { accept: 'application/json', 'user-agent': 'fairlead' };
     for (const [name, value] of Object.entries(tls.headers ?? {})) headers[name.toLowerCase()] = String(value).trim();
+    const { tokenFile } = this.#config.getCurrentUser()?.authProvider?.config ?? {};
+    // The package keeps what it has read of it for a minute of the wall clock, and a token may just have been refused.
+    if (tokenFile !== undefined) headers.authorization = `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`;
     if (typeof tls.auth === 'string') headers.authorization = `Basic ${Buffer.from(tls.auth).toString('base64')}`;
     const tlsIdentity = JSON.stringify([tls.ca, tls.cert, tls.key, tls.servername, tls.rejectUnauthorized].map(String));
     const url = new URL(cluster.server);
@@ -187,7 +192,7 @@ export class KubeTransport implements Transport {
       basePath: url.pathname.replace(/\/$/, ''),
       headers,
       tlsIdentity,
-      readAtMs: this.#options.clock.now(),
+      readAtMs: this.#options.clock.monotonic(),
       requests: same ? previous.requests : this.#dispatcher(tls, this.#options.maxConnections ?? 32),
       watches: same ? previous.watches : this.#dispatcher(tls, undefined),
     };

@@ -1,6 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { ApiError, ConnectionError } from './api-error.ts';
-import { DONE, decide, describeError, requeueAfter, StoppedError, TerminalError, WaitingError } from './outcome.ts';
+import {
+  DONE,
+  decide,
+  describeError,
+  PartialFailureError,
+  requeueAfter,
+  StoppedError,
+  TerminalError,
+  WaitingError,
+} from './outcome.ts';
 
 const conflict = new ApiError('PUT /x', 409, { reason: 'Conflict', message: 'the object has been modified' });
 const throttled = new ApiError('GET /x', 429, { reason: 'TooManyRequests', details: { retryAfterSeconds: 3 } });
@@ -52,6 +61,24 @@ describe('what follows from a reconcile', () => {
     expect(decision.metric).toBe(metric);
     expect(decision.requeue).toEqual(requeue);
     expect(decision.forgetFailures).toBe(forgetFailures);
+  });
+
+  test.each([
+    ['a bug', new TypeError('x is undefined')],
+    ['what is forbidden', forbidden],
+    ['a conflict', conflict],
+    ['a namespace that ends', ending],
+    ['a throttling server', throttled],
+  ])(
+    'a failure of a part is settled as the failure itself, and never waits longer than it may: %s',
+    (_title, cause) => {
+      expect(threw(new PartialFailureError(cause, 10_000))).toEqual({ ...threw(cause), withinMs: 10_000 });
+    },
+  );
+
+  test('a failure of a part is logged by where it failed', () => {
+    const cause = new TypeError('x is undefined');
+    expect(new PartialFailureError(cause, 10_000).stack).toBe(cause.stack);
   });
 
   test('only failures that a person should look at are logged as errors', () => {

@@ -25,6 +25,22 @@ export class WaitingError extends Error {
   }
 }
 
+/**
+ * A part of the work failed, by `cause`, which is dealt with as if it had been thrown itself. The rest goes on: the object
+ * is looked at again within `withinMs`, however long the failure would have it back off.
+ */
+export class PartialFailureError extends Error {
+  override readonly name = 'PartialFailureError';
+  readonly withinMs: number;
+
+  constructor(cause: unknown, withinMs: number) {
+    super(describeError(cause), { cause });
+    this.withinMs = withinMs;
+    // Logs show where it failed, which is not here.
+    if (cause instanceof Error && cause.stack !== undefined) this.stack = cause.stack;
+  }
+}
+
 /** Work was cut short because this process stops or is no longer the leader; whoever leads next does it. */
 export class StoppedError extends Error {
   override readonly name = 'StoppedError';
@@ -41,6 +57,8 @@ export type ReconcileResult = 'success' | 'requeue' | 'requeue_after' | 'error';
 export interface Decision {
   readonly metric: ReconcileResult;
   readonly requeue?: { readonly afterMs: number } | 'rate-limited';
+  /** What is rate-limited waits no longer than this. */
+  readonly withinMs?: number;
   /** Whether earlier failures are forgotten, so that the next one backs off from the start. */
   readonly forgetFailures: boolean;
   readonly log?: {
@@ -62,6 +80,9 @@ export function decide(outcome: Outcome): Decision {
   }
   const { error } = outcome;
   const message = describeError(error);
+  if (error instanceof PartialFailureError) {
+    return { ...decide({ kind: 'threw', error: error.cause }), withinMs: error.withinMs };
+  }
   if (error instanceof TerminalError) {
     return { metric: 'error', forgetFailures: true, log: { level: 'warn', message }, terminal: true };
   }

@@ -70,12 +70,14 @@ export class RetryLimiter {
     this.#bucket = new TokenBucket(clock, limits.overallPerSecond, limits.overallBurst);
   }
 
-  /** Counts a failure of the item and answers its delay in milliseconds. */
-  next(item: string): number {
+  /** Counts a failure of the item and answers its delay in milliseconds, which is `withinMs` at most. */
+  next(item: string, withinMs: number = Number.POSITIVE_INFINITY): number {
     const failures = this.#failures.get(item) ?? 0;
     this.#failures.set(item, failures + 1);
     const own = exponentialDelay(this.#limits.baseDelayMs, this.#limits.maxDelayMs, failures);
-    return Math.max(own, this.#bucket.reserve());
+    // What is looked at anyway takes no turn: it would not wait for it, and the retries of others would.
+    if (own >= withinMs) return withinMs;
+    return Math.min(withinMs, Math.max(own, this.#bucket.reserve()));
   }
 
   failures(item: string): number {

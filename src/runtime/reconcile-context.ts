@@ -101,7 +101,7 @@ export interface ControllerDefinition<T extends KubeObject = KubeObject> {
   readonly watches: readonly MappedWatch[];
   /** How many objects are reconciled at once; one object never is twice. */
   readonly workers?: number;
-  /** Brings the world to what `object` asks for. Throws TerminalError, WaitingError, or anything else to back off. */
+  /** Brings the world to what `object` asks for. Throws TerminalError, WaitingError, PartialFailureError, or anything else to back off. */
   reconcile(object: T, context: ReconcileContext): Promise<Result>;
   /** The object no longer exists: what is remembered of it in memory can go. */
   forget?(key: ObjectKey): void;

@@ -37,6 +37,8 @@ const BACKOFF_BASE_MS = 200;
 const BACKOFF_MAX_MS = 30_000;
 /** A watch that lived this long counts as healthy: what ends it is not part of a series of failures. */
 const HEALTHY_WATCH_MS = 5_000;
+/** The server sends a bookmark about every minute: a watch that has told nothing by now never will. */
+const MUTE_WATCH_MS = 120_000;
 /** A kind that is not installed is asked for no more often than this, and only while someone wants it. */
 const ABSENT_PAUSE_MS = 5_000;
 
@@ -60,16 +62,16 @@ export class Reflector<T extends KubeObject> {
   async run(signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     while (!signal.aborted) {
-      const startedMs = clock.now();
+      const startedMs = clock.monotonic();
       try {
         if (this.#resourceVersion === undefined) await this.#list(signal);
         else await this.#watch(this.#resourceVersion, signal);
-        if (clock.now() - startedMs >= HEALTHY_WATCH_MS) this.#backoff.reset();
+        if (clock.monotonic() - startedMs >= HEALTHY_WATCH_MS) this.#backoff.reset();
         // A server that ends every watch at once must not be asked without a pause.
         else if (this.#endedEarly) await sleep(clock, this.#backoff.next(), signal);
       } catch (error) {
         if (signal.aborted) return;
-        if (clock.now() - startedMs >= HEALTHY_WATCH_MS) this.#backoff.reset();
+        if (clock.monotonic() - startedMs >= HEALTHY_WATCH_MS) this.#backoff.reset();
         await this.#recover(error, signal);
       }
     }
@@ -93,7 +95,7 @@ export class Reflector<T extends KubeObject> {
 
   async #recover(error: unknown, signal: AbortSignal): Promise<void> {
     const { clock, logger, resource, target } = this.#options;
-    // A refused watch may mean that its version is too old, or (a restored etcd) not yet there: a list finds out.
+    // A refused watch may mean that its version is too old: a list finds out.
     if (error instanceof ApiError && error.status !== 429 && error.status !== 503) this.#resourceVersion = undefined;
     const forbidden = error instanceof ApiError && error.isForbidden;
     if (target.absent !== undefined && error instanceof ApiError && (error.isNotFound || forbidden)) {
@@ -136,20 +138,27 @@ export class Reflector<T extends KubeObject> {
   }
 
   async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
-    const { client, resource, namespace, selector, target, random } = this.#options;
+    const { client, resource, namespace, selector, target, clock, random } = this.#options;
+    const startedMs = clock.monotonic();
     const timeoutSeconds = Math.round(WATCH_SECONDS * (1 + random()));
     this.#endedEarly = true;
-    for await (const event of client.watch(resource, {
-      namespace,
-      selector,
-      resourceVersion,
-      timeoutSeconds,
-      signal,
-    })) {
-      this.#endedEarly = false;
-      target.watched(event);
-      this.#resourceVersion = event.object.metadata.resourceVersion ?? this.#resourceVersion;
-      this.#backoff.reset();
+    try {
+      for await (const event of client.watch(resource, {
+        namespace,
+        selector,
+        resourceVersion,
+        timeoutSeconds,
+        signal,
+      })) {
+        this.#endedEarly = false;
+        target.watched(event);
+        this.#resourceVersion = event.object.metadata.resourceVersion ?? this.#resourceVersion;
+        this.#backoff.reset();
+      }
+    } finally {
+      // A server whose etcd was restored takes a watch from a version that it has yet to reach, and says nothing until then
+      // (kubernetes/kubernetes#107457): a list finds out.
+      if (this.#endedEarly && clock.monotonic() - startedMs >= MUTE_WATCH_MS) this.#resourceVersion = undefined;
     }
   }
 }

@@ -121,6 +121,16 @@ describe('a work queue', () => {
     expect(runs).toEqual(['a']);
   });
 
+  test('adds a delayed key at the earliest of its delays though the wall clock moves between them', async () => {
+    const { queue, runs, clock } = fixture();
+    queue.start();
+    queue.addAfter('a', 100);
+    clock.putBack(3_600_000);
+    queue.addAfter('a', 500);
+    await clock.advance(100);
+    expect(runs).toEqual(['a']);
+  });
+
   test('forgets a delay when the key runs before it, and keeps one that is set during the run', async () => {
     const { queue, runs, clock, hold } = fixture();
     queue.start();
@@ -166,6 +176,28 @@ describe('a work queue', () => {
     expect(runs.length).toBe(110);
     await clock.advance(2_000);
     expect(runs.length).toBe(130);
+  });
+
+  test('backs off no longer than it is told', async () => {
+    const { queue, runs, clock } = fixture();
+    queue.start();
+    for (let failure = 0; failure < 20; failure++) {
+      queue.addRateLimited('a', 10_000);
+      await clock.advance(10_000);
+      expect(runs.length).toBe(failure + 1);
+    }
+  });
+
+  test('lets what is looked at anyway take no turn of the retries of others', async () => {
+    const { queue, runs, clock } = fixture({ workers: 8 });
+    queue.start();
+    for (let round = 0; round < 30; round++) {
+      for (let item = 0; item < 200; item++) queue.addRateLimited(`item-${item}`, 10_000);
+      await clock.advance(10_000);
+    }
+    queue.addRateLimited('other');
+    await clock.advance(5);
+    expect(runs.at(-1)).toBe('other');
   });
 
   test('stops with what runs, drops what waits, and takes nothing more', async () => {

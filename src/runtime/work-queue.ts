@@ -63,7 +63,7 @@ export class WorkQueue {
       }
       return;
     }
-    this.#dirty.set(key, { sinceMs: this.#options.clock.now(), routine });
+    this.#dirty.set(key, { sinceMs: this.#options.clock.monotonic(), routine });
     this.#options.metrics.added();
     if (!this.#processing.has(key)) this.#enqueue(key, routine);
   }
@@ -75,7 +75,7 @@ export class WorkQueue {
       this.add(key);
       return;
     }
-    const dueMs = this.#options.clock.now() + delayMs;
+    const dueMs = this.#options.clock.monotonic() + delayMs;
     const earlier = this.#delayed.get(key);
     if (earlier !== undefined && earlier.dueMs <= dueMs) return;
     earlier?.cancel();
@@ -86,10 +86,10 @@ export class WorkQueue {
     this.#delayed.set(key, { dueMs, cancel });
   }
 
-  /** Adds the key after its back-off. */
-  addRateLimited(key: string): void {
+  /** Adds the key after its back-off, or after `withinMs` where that is sooner. */
+  addRateLimited(key: string, withinMs?: number): void {
     this.#options.metrics.retried();
-    this.addAfter(key, this.#limiter.next(key));
+    this.addAfter(key, this.#limiter.next(key, withinMs));
   }
 
   /** The key no longer fails: its next failure backs off from the start. */
@@ -132,7 +132,7 @@ export class WorkQueue {
 
   async #run(key: string): Promise<void> {
     const { clock, metrics, process, onPanic } = this.#options;
-    const startedMs = clock.now();
+    const startedMs = clock.monotonic();
     metrics.depth(this.#queue.size);
     metrics.queued((startedMs - (this.#dirty.get(key)?.sinceMs ?? startedMs)) / 1000);
     this.#dirty.delete(key);
@@ -146,7 +146,7 @@ export class WorkQueue {
       onPanic(key, error);
     }
     this.#processing.delete(key);
-    metrics.worked((clock.now() - startedMs) / 1000);
+    metrics.worked((clock.monotonic() - startedMs) / 1000);
     const again = this.#dirty.get(key);
     if (again !== undefined) this.#enqueue(key, again.routine);
     // Items that need no I/O would follow each other without end, and what changes meanwhile, or the lease, not be seen.

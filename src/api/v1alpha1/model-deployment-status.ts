@@ -108,7 +108,7 @@ export const ModelDeploymentStatus = Type.Object(
           external: Type.Optional(
             Type.Object(
               {
-                http: Type.Optional(text(1280, { description: 'URL for REST.' })),
+                http: Type.Optional(text(1300, { description: 'URL for REST.' })),
                 grpc: Type.Optional(text(512, { description: 'Host and port for gRPC.' })),
               },
               {

@@ -1,6 +1,7 @@
+import Value from 'typebox/value';
 import { describe, expect, test } from 'vitest';
 import { ANNOTATIONS } from '../../api/names.ts';
-import type { AliasMove, ModelStatus } from '../../api/v1alpha1/model.ts';
+import { AliasMove, type ModelStatus } from '../../api/v1alpha1/model.ts';
 import type { ManagedFieldsEntry } from '../../runtime/types.ts';
 import type { Model } from '../kinds.ts';
 import { declaresAgain } from './alias-writer.ts';
@@ -112,6 +113,11 @@ describe('the user who made a move is named', () => {
   test('also where the alias was removed', () => {
     const gone = { aliases: {}, status: recorded('6'), annotations: says('champion', undefined, 5) };
     expect(lastMove(gone)).toMatchObject({ from: '6', by: 'dana' });
+  });
+
+  test('by no more of what a client wrote than the API takes', () => {
+    const annotations = says('champion', '7', 5, 'd'.repeat(100_000));
+    expect(Value.Errors(AliasMove, lastMove({ ...to7, annotations }))).toEqual([]);
   });
 
   test.each([

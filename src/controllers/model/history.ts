@@ -6,6 +6,9 @@ import { rfc3339Seconds } from '../../runtime/conditions.ts';
 import type { Model } from '../kinds.ts';
 import { aliasWriter } from './alias-writer.ts';
 
+/** What the API takes of the name of a user; an annotation holds whatever a client wrote. */
+const MAX_USER_CHARS = 1024;
+
 type Aliases = Readonly<Record<string, string>>;
 export type Recorded = Pick<ModelStatus, 'aliases' | 'history'>;
 
@@ -70,5 +73,5 @@ function moverOf({ metadata, status }: Model, alias: string, to: string | undefi
   if (move?.alias !== alias || move.to !== to) return undefined;
   const seen = status?.observedGeneration ?? 0;
   const isSince = move.generation > seen && move.generation <= (metadata.generation ?? 0);
-  return isSince ? metadata.annotations?.[ANNOTATIONS.aliasMoveBy] : undefined;
+  return isSince ? metadata.annotations?.[ANNOTATIONS.aliasMoveBy]?.slice(0, MAX_USER_CHARS) : undefined;
 }

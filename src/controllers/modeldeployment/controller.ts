@@ -1,5 +1,5 @@
 import type { Clock } from '../../runtime/clock.ts';
-import { DONE, type Result, requeueAfter } from '../../runtime/outcome.ts';
+import { DONE, PartialFailureError, type Result, requeueAfter } from '../../runtime/outcome.ts';
 import type { ControllerDefinition } from '../../runtime/reconcile-context.ts';
 import { controllerReference, keyOf } from '../../runtime/types.ts';
 import {
@@ -57,7 +57,7 @@ export interface ModelDeploymentControllerOptions {
   readonly serverImageCuda: string;
   /** ModelDeployments that are reconciled at once. */
   readonly workers: number;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'monotonic'>;
   /** Reads what routers and servers count. */
   readonly fetchCounts: FetchCounts;
   /** Asks what metrics outside of Fairlead say. */
@@ -66,6 +66,9 @@ export interface ModelDeploymentControllerOptions {
 
 /** Pods are added before routes lead to them, and taken away after routes lead away from them. */
 const PHASES: readonly Phase[] = [observe, accept, resolve, choose, grow, route, shrink, judge, weigh, retire];
+
+/** What failed for no known time is tried again no sooner than this for the sake of what goes on beside it. */
+const FAILURE_RETRY_MS = 10_000;
 
 /** What is still done about what runs where the spec cannot be acted on. */
 const STANDING: readonly Phase[] = [hold, choose, grow, route, shrink, judge, weigh];
@@ -146,8 +149,14 @@ async function reconcile(object: ModelDeployment, context: PhaseContext, reporte
   const isCutShort = failure !== undefined && scope.problem === undefined;
   // Others must not wait for room that nobody claims any more.
   if (!scope.claimsRoom && !isCutShort) context.planner.forget(context.key);
-  if (!isCutShort) await reporter.tell(scope, context);
-  if (failure !== undefined) throw failure;
+  try {
+    if (!isCutShort) await reporter.tell(scope, context);
+    if (failure !== undefined) throw failure;
+  } catch (error) {
+    if (scope.lookAgainAtMs === undefined) throw error;
+    // A canary under way is judged on, and must not wait as long as a failure beside it backs off.
+    throw new PartialFailureError(error, Math.max(FAILURE_RETRY_MS, scope.lookAgainAtMs - context.now()));
+  }
   if (scope.lookAgainAtMs === undefined) return DONE;
   return requeueAfter(Math.max(0, scope.lookAgainAtMs - context.now()));
 }

@@ -60,6 +60,11 @@ test('a pod that takes long is asked about, and again after half a minute', asyn
   expect(await after(60, pod('a'))).toEqual({ reasons: [], asked: 2, nextInSeconds: 30 });
 });
 
+test('a pod that takes long is asked about again though the clock was put back', async () => {
+  expect((await after(7_200, pod('a'))).asked).toBe(1);
+  expect(await after(60, pod('a'))).toMatchObject({ asked: 2, nextInSeconds: 30 });
+});
+
 test.each<[string, Pod['status']]>([
   ['is ready', { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] }],
   ['has no node', { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'Unschedulable' }] }],

@@ -38,7 +38,7 @@ export class PodEvents {
       .slice(0, MOST_ASKED);
     await Promise.all(
       starting
-        .filter((pod) => this.#dueAtMs(pod) <= nowMs)
+        .filter((pod) => this.#dueAtMs(pod, nowMs) <= nowMs)
         .map(async (pod) => {
           this.#told.set(pod.metadata.uid ?? '', { askedAtMs: nowMs, failure: await this.#ask(pod, context) });
         }),
@@ -47,13 +47,16 @@ export class PodEvents {
       const failure = this.#told.get(uid)?.failure;
       return failure === undefined ? [] : [[uid, failure] as const];
     });
-    const lookAgainAtMs = starting.length === 0 ? undefined : Math.min(...starting.map((pod) => this.#dueAtMs(pod)));
+    const dueAtMs = starting.map((pod) => this.#dueAtMs(pod, nowMs));
+    const lookAgainAtMs = starting.length === 0 ? undefined : Math.min(...dueAtMs);
     return { failures: new Map(found), lookAgainAtMs };
   }
 
-  #dueAtMs(pod: Pod): number {
+  #dueAtMs(pod: Pod, nowMs: number): number {
     const told = this.#told.get(pod.metadata.uid ?? '');
-    return told === undefined ? scheduledAtMs(pod) + GRACE_MS : told.askedAtMs + ASK_AGAIN_MS;
+    if (told === undefined) return scheduledAtMs(pod) + GRACE_MS;
+    // What is yet to come was asked before the clock was put back.
+    return told.askedAtMs > nowMs ? nowMs : told.askedAtMs + ASK_AGAIN_MS;
   }
 
   async #ask(

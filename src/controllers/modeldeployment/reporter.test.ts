@@ -77,6 +77,13 @@ describe('status is written', () => {
     expect(object.status?.readyReplicas).toBe(2);
   });
 
+  test('while only numbers move though the clock was put back', async () => {
+    const object = new Watched();
+    await object.tell(7_200_000, 1);
+    await object.tell(10_000, 2);
+    expect(object.status?.readyReplicas).toBe(2);
+  });
+
   test('at once when what it means changes', async () => {
     const object = new Watched();
     await object.tell(10_000, 0);

@@ -22,8 +22,11 @@ export class Reporter {
     const at = { generation: object.metadata.generation, nowMs };
     const status = { ...found.fields, conditions: [...setConditions(before?.conditions, found.conditions, at)] };
     if (canonicalJson(status) === canonicalJson(before)) return;
-    const mayWriteAtMs = (this.#writtenAtMs.get(context.key) ?? 0) + NUMBERS_INTERVAL_MS;
-    if (nowMs < mayWriteAtMs && essenceOf(status) === essenceOf(before)) {
+    const writtenAtMs = this.#writtenAtMs.get(context.key) ?? Number.NEGATIVE_INFINITY;
+    const mayWriteAtMs = writtenAtMs + NUMBERS_INTERVAL_MS;
+    // A clock that was put back must not keep numbers from being written until it is where it was.
+    const isRecent = writtenAtMs <= nowMs && nowMs < mayWriteAtMs;
+    if (isRecent && essenceOf(status) === essenceOf(before)) {
       lookAgain(scope, mayWriteAtMs);
       return;
     }

@@ -29,9 +29,8 @@ export interface Report {
   readonly conditions: readonly ConditionUpdate[];
 }
 
-/** What the API takes of a text. */
-const MAX_MESSAGE = 4096;
-const MAX_SENTENCE = 1024;
+/** What the API takes of texts: longer ones, of users or of what others answer, would have it refuse all of the status. */
+const MAX_CHARS = { model: 512, routeMessage: 1024, rolloutMessage: 4096, conditionMessage: 32_768 } as const;
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 const pods = (count: number) => (count === 1 ? '1 pod' : `${count} pods`);
@@ -196,7 +195,7 @@ function fieldsOf(scope: Scope, obstacle: Obstacle | undefined, ready: number): 
     replicas: sum(revisions.map(({ current }) => current)),
     readyReplicas: ready,
     selector: selectorText(serverSelector(owner)),
-    summary: { model: modelInWords(scope), replicas: `${ready}/${planned + missing}` },
+    summary: { model: modelInWords(scope).slice(0, MAX_CHARS.model), replicas: `${ready}/${planned + missing}` },
   };
 }
 
@@ -218,7 +217,7 @@ function rolloutOf(
       ...(report?.step && { step: report.step }),
       ...(action && { action }),
       ...(analysed && { verdict: analysed.verdict.kind }),
-      message: obstacle.message.slice(0, MAX_MESSAGE),
+      message: obstacle.message.slice(0, MAX_CHARS.rolloutMessage),
       ...(progress?.pause && { paused: progress.pause.reason }),
       ...(report?.holdUntilMs !== undefined && { holdUntil: isoTime(report.holdUntilMs) }),
       ...(analysed && analysed.metrics.length > 0 && { metrics: [...analysed.metrics] }),
@@ -233,7 +232,7 @@ function routeOf({ routing }: Scope): Pick<Report['fields'], 'route'> {
   const isLed = splitter !== 'Router' || lead?.to === 'routers';
   const acknowledged = acknowledgement?.isComplete === true && isLed;
   const unled = isLed ? undefined : 'no router is ready yet: requests go straight to the pods';
-  const message = (acknowledgement?.waitsFor ?? unled)?.slice(0, MAX_SENTENCE);
+  const message = (acknowledgement?.waitsFor ?? unled)?.slice(0, MAX_CHARS.routeMessage);
   return { route: { generation: route.generation, acknowledged, ...(message && { message }) } };
 }
 
@@ -322,7 +321,7 @@ const condition = (type: string, status: boolean | undefined, reason: string, me
   type,
   status: status === undefined ? 'Unknown' : status ? 'True' : 'False',
   reason,
-  message,
+  message: message.slice(0, MAX_CHARS.conditionMessage),
 });
 
 function accepted({ refusal }: Scope): ConditionUpdate {

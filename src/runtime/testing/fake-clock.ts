@@ -3,6 +3,8 @@ import type { Clock } from '../clock.ts';
 /** A clock for tests: time stands still until `advance`. */
 export class FakeClock implements Clock {
   #nowMs: number;
+  /** How far the wall clock was put back. */
+  #behindMs = 0;
   #timers: { readonly dueMs: number; readonly action: () => void }[] = [];
 
   constructor(startMs = Date.UTC(2026, 0, 1)) {
@@ -10,7 +12,7 @@ export class FakeClock implements Clock {
   }
 
   now(): number {
-    return this.#nowMs;
+    return this.#nowMs - this.#behindMs;
   }
 
   monotonic(): number {
@@ -45,6 +47,11 @@ export class FakeClock implements Clock {
   /** Moves time on without firing timers, as when a process was frozen. */
   freeze(ms: number): void {
     this.#nowMs += ms;
+  }
+
+  /** Puts the wall clock back, as a correction of it does: no less time has passed, and timers are due when they were. */
+  putBack(ms: number): void {
+    this.#behindMs += ms;
   }
 
   #earliest(endMs: number): { readonly dueMs: number; readonly action: () => void } | undefined {

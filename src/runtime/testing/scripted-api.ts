@@ -11,7 +11,7 @@ export class ScriptedApi implements Transport {
   readonly forbidden = new Set<string>();
   /** Paths of kinds that are not installed. */
   readonly missing = new Set<string>();
-  readonly #watches = new Map<string, (event: WatchEvent<KubeObject> | undefined) => void>();
+  readonly #watches = new Map<string, (event: WatchEvent<KubeObject> | Error | undefined) => void>();
 
   /** Tells the open watch of a path. @throws Error when nobody watches it. */
   tell(path: string, type: WatchEvent<KubeObject>['type'], object: KubeObject): void {
@@ -20,9 +20,9 @@ export class ScriptedApi implements Transport {
     push({ type, object });
   }
 
-  /** Ends the open watch of a path, as a server does that restarts. */
-  breakOff(path: string): void {
-    this.#watches.get(path)?.(undefined);
+  /** Ends the open watch of a path, as a server does that restarts; by `error` where the connection to it fails. */
+  breakOff(path: string, error?: Error): void {
+    this.#watches.get(path)?.(error);
   }
 
   /** Lists that were asked for. */
@@ -37,7 +37,7 @@ export class ScriptedApi implements Transport {
 
   async *stream(path: string, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     const collection = this.#allowed(path);
-    const told: (WatchEvent<KubeObject> | undefined)[] = [];
+    const told: (WatchEvent<KubeObject> | Error | undefined)[] = [];
     let wake = Promise.withResolvers<void>();
     this.#watches.set(collection, (event) => {
       told.push(event);
@@ -49,6 +49,7 @@ export class ScriptedApi implements Transport {
       wake = Promise.withResolvers<void>();
       for (const event of told.splice(0)) {
         if (event === undefined) return;
+        if (event instanceof Error) throw event;
         yield Buffer.from(`${JSON.stringify(event)}\n`);
       }
     }

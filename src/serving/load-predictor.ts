@@ -3,6 +3,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { ServingMetrics } from '../telemetry/serving-metrics.ts';
 import type { BatchClock } from './batching/batcher.ts';
 import type { ServerCounts } from './counts/server-counts.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 import type { PredictionLog } from './prediction-log.ts';
 import { Predictor } from './predictor.ts';
 import { ModelSignature } from './protocol/model-signature.ts';
@@ -24,6 +25,8 @@ export interface PredictorSurroundings {
   readonly log: PredictionLog | undefined;
   /** Memory for the cached answers of one model. */
   readonly maxCacheBytes: number;
+  /** As `PredictorOptions.strings`. */
+  readonly strings: MemoryBudget;
   readonly clock: BatchClock;
   readonly logger: Logger;
 }
@@ -37,7 +40,7 @@ export async function preparePredictor(
   model: ServedModel,
   session: SessionLike,
   startedAtMs: number,
-  { defaults, metrics, counts, log, maxCacheBytes, clock, logger }: PredictorSurroundings,
+  { defaults, metrics, counts, log, maxCacheBytes, strings, clock, logger }: PredictorSurroundings,
 ): Promise<Predictor> {
   const signature = new ModelSignature(session.inputs, session.outputs);
   try {
@@ -69,6 +72,7 @@ export async function preparePredictor(
         maxQueueSize: model.maxQueueSize ?? defaults.maxQueueSize,
       },
       cache: model.cache === undefined ? undefined : new ResponseCache({ ...model.cache, maxBytes: maxCacheBytes }),
+      strings,
       log,
       metrics: (queueDepth) => metrics.forModel(model.name, model.version ?? '', queueDepth, loadSeconds),
       counts: counts.forModel(model.name, model.version ?? ''),

@@ -4,7 +4,9 @@ import { Batcher } from './batching/batcher.ts';
 import type { RevisionOutcome } from './counts/revision-counter.ts';
 import type { ServedCounter } from './counts/server-counts.ts';
 import { type InferenceError, toInferenceError } from './inference-error.ts';
+import type { MemoryBudget } from './memory-budget.ts';
 import type { PredictionLog } from './prediction-log.ts';
+import { STRING_HEAP_BYTES } from './protocol/heap-limits.ts';
 import type { ModelSignature } from './protocol/model-signature.ts';
 import { cacheKey, type ResponseCache } from './response-cache.ts';
 import type { SessionLike } from './session.ts';
@@ -31,12 +33,17 @@ export interface PredictorOptions {
   readonly session: SessionLike;
   readonly batching: BatcherOptions;
   readonly cache: ResponseCache | undefined;
+  /** Heap for the strings of all requests, of all models, that have no answer yet. */
+  readonly strings: MemoryBudget;
   readonly log: PredictionLog | undefined;
   /** Binds the model's metrics; the argument tells the queue's depth. */
   readonly metrics: (queueDepth: () => number) => ModelMetrics;
   readonly counts: ServedCounter;
   readonly clock: BatchClock;
 }
+
+/** Strings of a request that do not count, so that usual ones pass however many wait: those of a full queue are some 13 MB. */
+const FREE_STRINGS = 64;
 
 /** One version of one model, answering requests however they came: cache, queue, batches, counts and log. */
 export class Predictor {
@@ -47,6 +54,8 @@ export class Predictor {
   readonly #session: SessionLike;
   readonly #batcher: Batcher;
   readonly #cache: ResponseCache | undefined;
+  /** Undefined for a model that takes no strings. */
+  readonly #strings: MemoryBudget | undefined;
   readonly #log: PredictionLog | undefined;
   readonly #metrics: ModelMetrics;
   readonly #counts: ServedCounter;
@@ -60,6 +69,8 @@ export class Predictor {
     this.provider = options.session.provider;
     this.#session = options.session;
     this.#cache = options.cache;
+    const takesStrings = options.signature.inputs.some(({ datatype }) => datatype === 'BYTES');
+    this.#strings = takesStrings ? options.strings : undefined;
     this.#log = options.log;
     this.#counts = options.counts;
     this.#clock = options.clock;
@@ -87,6 +98,7 @@ export class Predictor {
     const startedAtMs = this.#clock.nowMs();
     this.#inFlight++;
     let isCounted = false;
+    let stringBytes = 0;
     const count = (outcome: RevisionOutcome): void => {
       if (!isCounted) this.#counts.ended(outcome, (this.#clock.nowMs() - startedAtMs) / 1000);
       isCounted = true;
@@ -104,6 +116,7 @@ export class Predictor {
     };
     try {
       const question = read();
+      if (this.#strings !== undefined) stringBytes = chargeStrings(this.#strings, question.inputs);
       const cache = this.#cache;
       const outputs = await (cache === undefined ? submit(question) : this.#cachedOutputs(cache, question, submit));
       const answer = write(question, outputs);
@@ -120,6 +133,7 @@ export class Predictor {
       count(REVISION_OUTCOME[outcome]);
       throw error;
     } finally {
+      this.#strings?.release(stringBytes);
       this.#inFlight--;
       client.onGone = undefined;
     }
@@ -143,6 +157,16 @@ export class Predictor {
     cache.set(key, outputs);
     return outputs;
   }
+}
+
+/** Charges the strings that wait with a question. @throws InferenceError QueueFull when that much is not left. */
+function chargeStrings(budget: MemoryBudget, inputs: readonly Tensor[]): number {
+  let strings = 0;
+  for (const { datatype, data } of inputs) if (datatype === 'BYTES') strings += data.length;
+  if (strings <= FREE_STRINGS) return 0;
+  const bytes = strings * STRING_HEAP_BYTES;
+  budget.take(bytes);
+  return bytes;
 }
 
 const OUTCOME_OF: Readonly<Partial<Record<InferenceError['code'], Outcome>>> = {

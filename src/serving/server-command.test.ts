@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, onTestFinished, test } from 'vitest';
+import { node, onnxModel } from './testing/onnx-model.ts';
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const model = `file://${here('../../e2e/models/breast-cancer-v2.onnx')}`;
@@ -18,6 +19,7 @@ afterEach(() => {
 interface LogLine {
   readonly message: string;
   readonly http?: number;
+  readonly metrics?: number;
   readonly reason?: string;
 }
 
@@ -94,6 +96,45 @@ test('the grace limit ends a server that still has a request to answer', async (
   child.kill('SIGTERM');
   expect(await exited).toBe(1);
   client.destroy();
+});
+
+test('a second signal ends a server at once also amid a run of a thread, which nothing else ends', async () => {
+  // Products of three matrices, as large as the request says.
+  const products = [
+    node('MatMul', ['a', 'a'], ['b']),
+    node('MatMul', ['b', 'a'], ['c']),
+    node('MatMul', ['c', 'a'], ['d']),
+  ];
+  const bytes = onnxModel({
+    nodes: [node('Expand', ['one', 'x'], ['a']), ...products, node('ReduceMax', ['d'], ['y'], { keepdims: 0 })],
+    inputs: { x: { integers: [2] } },
+    outputs: { y: [] },
+    stored: { one: { shape: [1, 1] } },
+  });
+  const directory = mkdtempSync(join(tmpdir(), 'fairlead-server-'));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'products.onnx');
+  writeFileSync(path, bytes);
+  const input = (size: number) => ({ name: 'x', datatype: 'INT64', shape: [2], data: [size, size] });
+  const config = { models: [{ name: 'p', uri: `file://${path}`, examples: [{ inputs: [input(400)] }] }] };
+  const { child, until, exited } = run(['--drain-delay', '0', '--grace', '90s'], {
+    FAIRLEAD_SERVER_CONFIG: JSON.stringify(config),
+  });
+  const { http, metrics } = await until(/^listening$/);
+  await until(/moved to a thread of its own/);
+  const ask = { method: 'POST', body: JSON.stringify({ inputs: [input(4_000)] }) };
+  const answer = fetch(`http://127.0.0.1:${http}/v2/models/p/infer`, ask);
+  const failed = expect(answer).rejects.toThrow();
+  const inFlight = async () => {
+    const counts = await fetch(`http://127.0.0.1:${metrics}/counts`);
+    return ((await counts.json()) as { inFlight: number }).inFlight;
+  };
+  await expect.poll(inFlight).toBe(1);
+  child.kill('SIGTERM');
+  await until(/^stopping/);
+  child.kill('SIGTERM');
+  expect(await exited).toBe(1);
+  await failed;
 });
 
 test.each([

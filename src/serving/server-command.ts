@@ -62,7 +62,17 @@ async function serve(flags: ServerFlags & { readonly logLevel: LogLevel }): Prom
   process.on('SIGINT', onSignal);
   process.exitCode = await run(flags, logger, stop.signal, hurry).catch((error: unknown) => fail(error, logger));
   // Connections that were cut off may leave handles behind; what counts has been answered and written.
-  logger.end(() => process.exit());
+  logger.end(() => (hurry.signal.aborted ? exitAmidRuns() : process.exit()));
+}
+
+/**
+ * Ends the process with 1, also where a thread of it computes: `process.exit` would wait for the run, as long as it
+ * takes, and then abort. Only to become another program ends threads at once; a signal to itself does nothing to the
+ * first process of a container.
+ */
+function exitAmidRuns(): void {
+  process.execve?.(process.execPath, [process.execPath, '-e', 'process.exit(1)'], {});
+  process.exit(1);
 }
 
 /** Serves until `stop`; the result is the exit code. */
@@ -102,7 +112,7 @@ async function run(flags: ServerFlags, logger: Logger, stop: AbortSignal, hurry:
   const isComplete = await server.stop(hurry.signal);
   clearTimeout(limit);
   if (isComplete) logger.info('stopped: every request was answered');
-  else logger.error('stopped before every request was answered', { reason: String(hurry.signal.reason) });
+  else logger.error('stopped before every request was answered and logged', { reason: String(hurry.signal.reason) });
   return isComplete ? 0 : 1;
 }
 

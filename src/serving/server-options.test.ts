@@ -87,6 +87,16 @@ test.each([
 });
 
 test.each([
+  'https://user:s3cret@host/m.onnx',
+  '=https://user:s3cret@host/m.onnx',
+  'team/churn=https://user:s3cret@host/m.onnx',
+  'user:s3cret@host/m.onnx',
+])('--model %s is refused without its password, which would stand in a log', (model) => {
+  const refused = { reason: 'InvalidConfiguration', message: expect.stringMatching(/^--model ((?!s3cret).)*$/) };
+  expect(() => compileOptions({ ...flags, model: [model] }, undefined)).toThrow(expect.objectContaining(refused));
+});
+
+test.each([
   ['2ms', 2],
   ['1m30s', 90_000],
   ['0.5s', 500],

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { ServingConfig } from '../api/serving-config.ts';
 import { durationMs } from '../api/v1alpha1/duration.ts';
+import { withoutSecrets } from '../api/without-secrets.ts';
 import { anyAddress } from './any-address.ts';
 import { toInferenceError } from './inference-error.ts';
 import { LoadFailure } from './models/failure.ts';
@@ -107,8 +108,10 @@ function parseModelFlag(text: string): { name: string; version?: string; uri: st
   const match = /^(?<name>[^=@/]+)(@(?<version>[^=/]+))?=(?<uri>.+)$/.exec(text);
   const { name, version, uri } = match?.groups ?? {};
   if (name === undefined || uri === undefined) {
+    const address = /[a-z][a-z0-9+.-]*:\/\/.*$/is.exec(text)?.[0] ?? text;
+    const shown = text.slice(0, text.length - address.length) + withoutSecrets(address);
     throw misconfigured(
-      `--model ${text}: expected NAME=URI or NAME@VERSION=URI, such as churn=file:///models/churn.onnx`,
+      `--model ${shown}: expected NAME=URI or NAME@VERSION=URI, such as churn=file:///models/churn.onnx`,
     );
   }
   return { name, uri, ...(version === undefined ? {} : { version }) };

@@ -9,6 +9,7 @@ import { afterEach, expect, test } from 'vitest';
 import { CountsSnapshot } from '../api/counts.ts';
 import { LoadFailure } from './models/failure.ts';
 import { OnnxSession } from './models/onnx-session.ts';
+import { PredictionLog } from './prediction-log.ts';
 import type { ServerDependencies } from './server.ts';
 import type { ServerOptions } from './server-options.ts';
 import type { SessionLike } from './session.ts';
@@ -244,4 +245,50 @@ test('a hurried stop cuts off what is running and says that not all was answered
   hurry.abort();
   expect(await stopped).toBe(false);
   await failed;
+});
+
+test('a stop flushes the log first, and waits for a run whose client has gone, but not beyond the limit', async () => {
+  const run = Promise.withResolvers<never>();
+  const ended: string[] = [];
+  let isSlow = false;
+  const session = new (class extends FakeSession {
+    override close = () => {
+      ended.push('session');
+      return run.promise;
+    };
+  })({ run: async (inputs) => (isSlow ? run.promise : inputs.map((input) => ({ ...input, name: 'y' }))) });
+  const log = new (class extends PredictionLog {
+    override flush = async () => void ended.push('log');
+  })({
+    samplingRate: 1,
+    write: async () => undefined,
+    random: Math.random,
+    now: () => new Date(),
+    onDropped: () => undefined,
+  });
+  const server = inferenceServer(
+    { config: { models: [{ name: 'm', uri }] } },
+    {
+      openSession: async () => session,
+      log,
+      delay: (ms, signal) => wait(ms, undefined, { signal }).catch(() => undefined),
+    },
+  );
+  const { http } = await server.listen();
+  ends.push(() => server.kill());
+  await server.load();
+  isSlow = true;
+  const before = session.runs.length;
+  const client = new AbortController();
+  const url = `http://127.0.0.1:${http}/v2/models/m/infer`;
+  const answer = request(url, { method: 'POST', body: body(2), signal: client.signal });
+  const failed = expect(answer).rejects.toThrow();
+  await expect.poll(() => session.runs.length).toBe(before + 1);
+  client.abort();
+  await failed;
+  const hurry = new AbortController();
+  const stopped = server.stop(hurry.signal);
+  await expect.poll(() => ended).toEqual(['log', 'session']);
+  hurry.abort();
+  expect(await stopped).toBe(false);
 });

@@ -11,9 +11,10 @@ import { InferenceGrpcServer } from './grpc/inference-grpc-server.ts';
 import { InferenceHttpServer } from './http/inference-http-server.ts';
 import { createMetricsServer } from './http/metrics-http-server.ts';
 import { preparePredictor } from './load-predictor.ts';
+import { MemoryBudget } from './memory-budget.ts';
 import { ModelSet } from './model-set.ts';
 import type { PredictionLog } from './prediction-log.ts';
-import { MAX_CACHE_BYTES } from './protocol/heap-limits.ts';
+import { MAX_CACHE_BYTES, MAX_WAITING_STRING_BYTES } from './protocol/heap-limits.ts';
 import { PART_BEFORE_CLOSING, Readiness } from './readiness.ts';
 import type { ServerOptions } from './server-options.ts';
 import type { SessionLike } from './session.ts';
@@ -22,7 +23,7 @@ import type { SessionLike } from './session.ts';
 const MAX_LINGER_MS = 1_000;
 /** How long a stopping server that has answered everything waits for requests to be finished and answers to be read. */
 const MAX_UNFINISHED_MS = 5_000;
-/** Memory for large requests of all connections together, by REST and by gRPC each; at least two of the largest fit. */
+/** Memory for large requests and answers of all connections together, by REST and by gRPC each; at least two of the largest fit. */
 const MAX_BODY_BYTES = 256 * 2 ** 20;
 
 export interface ServerDependencies {
@@ -98,6 +99,7 @@ export class InferenceServer {
     const { models } = this.#options.config;
     const caches = models.filter(({ cache }) => cache !== undefined).length;
     const maxCacheBytes = MAX_CACHE_BYTES / Math.max(1, caches);
+    const strings = new MemoryBudget('strings', MAX_WAITING_STRING_BYTES);
     for (const model of models) {
       const startedAtMs = systemClock.nowMs();
       const session = await openSession(model);
@@ -107,6 +109,7 @@ export class InferenceServer {
         counts: this.#counts,
         log,
         maxCacheBytes,
+        strings,
         clock: systemClock,
         logger,
       };
@@ -117,8 +120,8 @@ export class InferenceServer {
 
   /**
    * Stops without losing a request: fails the readiness probe and goes on until endpoints have followed, asks
-   * connections to close, answers what it has, and closes everything. An abort of `hurry` cuts it short.
-   * Resolves to whether every request was answered.
+   * connections to close, answers what it has, and closes everything. An abort of `hurry` cuts it short: then an engine
+   * may still compute. Resolves to whether it came to its end, with every request answered and logged.
    */
   async stop(hurry: AbortSignal): Promise<boolean> {
     const { logger, delay } = this.#dependencies;
@@ -139,9 +142,14 @@ export class InferenceServer {
     ended.abort();
     this.kill();
     if (hurry.aborted) return false;
+    await Promise.race([this.#release(), aborted(hurry)]);
+    return !hurry.aborted;
+  }
+
+  /** The log first: an engine may still compute for a client that has gone, and is freed only after that. */
+  async #release(): Promise<void> {
+    await this.#dependencies.log?.flush();
     await Promise.all(this.#models.predictors.map((predictor) => predictor.close()));
-    await Promise.race([this.#dependencies.log?.flush(), aborted(hurry)]);
-    return true;
   }
 
   /**

@@ -23,6 +23,6 @@ export interface SessionLike {
    * may keep. Rejects with the engine's message when the engine refuses.
    */
   run(inputs: readonly Tensor[], outputNames: readonly string[]): Promise<readonly Tensor[]>;
-  /** Frees the engine's memory; no `run` may be in flight or follow. */
+  /** Frees the engine's memory once the runs in flight have ended, however long they take; none may follow. */
   close(): Promise<void>;
 }

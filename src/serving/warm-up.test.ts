@@ -1,10 +1,11 @@
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ModelExample } from '../api/serving-config.ts';
 import { OnnxSession } from './models/onnx-session.ts';
+import { writeBinaryData } from './protocol/binary-tensor.ts';
 import { ModelSignature } from './protocol/model-signature.ts';
 import type { SessionLike } from './session.ts';
-import { DATATYPES, type Datatype } from './tensor.ts';
+import { DATATYPES, type Datatype, type Tensor } from './tensor.ts';
 import { FakeSession, identitySession } from './testing/fake-session.ts';
 import { warmUp } from './warm-up.ts';
 
@@ -34,6 +35,40 @@ test.each([
 ])('the real model %s is warmed up without examples', async (name) => {
   const session = onnx(name);
   expect((await warm(session)).map(({ name: input }) => input)).toEqual(session.inputs.map(({ name: input }) => input));
+});
+
+describe('a model of large tensors', () => {
+  /** Each look at the clock takes 50 ms, so that a warm-up has a few runs. */
+  const warmAFewTimes = (session: SessionLike, examples: readonly ModelExample[] = []) => {
+    let nowMs = 0;
+    const signature = new ModelSignature(session.inputs, session.outputs);
+    return warmUp(session, signature, examples, () => (nowMs += 50));
+  };
+  const bytesOf = (tensors: readonly Tensor[] | undefined) => Buffer.concat((tensors ?? []).map(writeBinaryData));
+
+  test.each<[string, Datatype, number[], unknown[] | undefined]>([
+    ['an image of the usual size', 'FP32', [1, 3, 640, 640], undefined],
+    ['an example of many exact integers', 'INT64', [1, 150_000], new Array(150_000).fill(2n ** 62n)],
+    ['an example of one long string', 'BYTES', [1, 1], ['x'.repeat(17 << 20)]],
+  ])('is warmed up where JSON has no room for %s', async (_, datatype, shape, data) => {
+    const session = identitySession(datatype, shape);
+    const examples = data === undefined ? [] : [{ inputs: [{ name: 'x', shape, data }] }];
+    const inputs = await warmAFewTimes(session, examples);
+    expect(session.runs.length).toBeGreaterThan(1);
+    expect(session.runs.at(-1)).toMatchObject([{ name: 'x', datatype, shape }]);
+    expect(bytesOf(session.runs.at(-1)).equals(bytesOf(inputs))).toBe(true);
+  });
+
+  test('is warmed up without the text of its answers, which the heap may not hold', async () => {
+    const spec = { name: 'mask', datatype: 'INT32', shape: [1, 21, 512, 512] } as const;
+    const join = (): never => {
+      throw new Error('an answer was written as text');
+    };
+    const data = Object.assign(new Int32Array(21 * 512 * 512), { join });
+    const session = new FakeSession({ outputs: [spec], run: async () => [{ ...spec, data }] });
+    await expect(warmAFewTimes(session)).resolves.toBeDefined();
+    expect(session.runs.length).toBeGreaterThan(1);
+  });
 });
 
 test('a model that refuses small sizes is tried with larger ones', async () => {

@@ -2,6 +2,8 @@ import type { ModelExample } from '../api/serving-config.ts';
 import { differsAt, valueAt } from './compare-tensors.ts';
 import { InferenceError } from './inference-error.ts';
 import { LoadFailure } from './models/failure.ts';
+import { writeBinaryData } from './protocol/binary-tensor.ts';
+import { MAX_EXACT_JSON_BYTES } from './protocol/heap-limits.ts';
 import { readInferRequest, readInputs } from './protocol/infer-request.ts';
 import { InferResponseWriter } from './protocol/infer-response.ts';
 import { readJsonData, writeJsonValues } from './protocol/json-tensor.ts';
@@ -13,6 +15,8 @@ import type { Datatype, Tensor } from './tensor.ts';
 /** Runs until the code is warm, but never longer than this beyond the first. */
 const WARM_UP_MS = 150;
 const WARM_UP_RUNS = 50;
+/** More values than this are not worth their text, which takes many times their bytes of heap: they go in binary. */
+const MAX_JSON_ELEMENTS = 10_000;
 /** Sizes tried for free dimensions of a model without examples: small ones first, then usual image and text sizes. */
 const FREE_SIZES = [1, 8, 32, 224];
 
@@ -47,26 +51,37 @@ export async function warmUp(
   for (const [index, example] of examples.entries())
     answered.push(await checkExample(session, signature, example, index));
   const [inputs = await answerSample(session, signature)] = answered;
-  const body = Buffer.from(requestText(inputs));
+  const { body, jsonBytes } = requestOf(inputs);
   const writer = new InferResponseWriter('warm-up', undefined, signature.outputs);
   const endsAtMs = nowMs() + WARM_UP_MS;
   for (let run = 0; run < WARM_UP_RUNS && nowMs() < endsAtMs; run++) {
-    const request = readInferRequest(signature, body, undefined);
+    const request = readInferRequest(signature, body, jsonBytes);
     const outputs = await session.run(request.inputs, request.outputNames);
     // Bytes that are not text cannot go as JSON; a model that gives them is answered in binary.
-    writer.write(
-      undefined,
-      outputs,
-      outputs.map(({ datatype }) => datatype === 'BYTES'),
-    );
+    const binaryOutputs = outputs.map(({ datatype, data }) => datatype === 'BYTES' || data.length > MAX_JSON_ELEMENTS);
+    writer.write(undefined, outputs, binaryOutputs);
   }
   return inputs;
 }
 
-function requestText(inputs: readonly Tensor[]): string {
+/** A request as a client would send it, which no limit on the size of JSON refuses: in binary where it is large. */
+function requestOf(inputs: readonly Tensor[]): { readonly body: Buffer; readonly jsonBytes: number } {
+  const elements = inputs.reduce((sum, { data }) => sum + data.length, 0);
+  if (elements <= MAX_JSON_ELEMENTS) {
+    const json = Buffer.from(requestText(inputs, (tensor) => `"data":[${writeJsonValues(tensor)}]`));
+    if (json.length <= MAX_EXACT_JSON_BYTES) return { body: json, jsonBytes: json.length };
+  }
+  const values = inputs.map(writeBinaryData);
+  const head = Buffer.from(
+    requestText(inputs, (_, index) => `"parameters":{"binary_data_size":${values[index]?.length}}`),
+  );
+  return { body: Buffer.concat([head, ...values]), jsonBytes: head.length };
+}
+
+function requestText(inputs: readonly Tensor[], valuesOf: (tensor: Tensor, index: number) => string): string {
   const texts = inputs.map(
-    (tensor) =>
-      `{"name":${JSON.stringify(tensor.name)},"datatype":"${tensor.datatype}","shape":[${tensor.shape}],"data":[${writeJsonValues(tensor)}]}`,
+    (tensor, index) =>
+      `{"name":${JSON.stringify(tensor.name)},"datatype":"${tensor.datatype}","shape":[${tensor.shape}],${valuesOf(tensor, index)}}`,
   );
   return `{"inputs":[${texts.join(',')}]}`;
 }

@@ -1,7 +1,7 @@
 import { InferenceError, invalid, quoted } from '../inference-error.ts';
 import type { Question } from '../predictor.ts';
 import { readBinaryData, writeBinaryData } from '../protocol/binary-tensor.ts';
-import { MAX_CONTENTS_BYTES } from '../protocol/heap-limits.ts';
+import { MAX_CONTENTS_BYTES, MAX_TYPED_LONGS } from '../protocol/heap-limits.ts';
 import { refuseUnsupported } from '../protocol/infer-request.ts';
 import { checkShape, type ModelSignature } from '../protocol/model-signature.ts';
 import type { Datatype, Tensor } from '../tensor.ts';
@@ -74,13 +74,17 @@ function checkContentsSize(inputs: readonly EncodedTensor[]): void {
   );
 }
 
-/** The answer as bytes: raw if the question was, or if an output is a 16-bit float. */
+/**
+ * The answer as bytes: raw if the question was, or if an output is a 16-bit float.
+ * @throws InferenceError TooLarge for more 64-bit integers than typed fields are written with.
+ */
 export function writeGrpcAnswer(
   model: { readonly name: string; readonly version: string | undefined },
   question: GrpcQuestion,
   outputs: readonly Tensor[],
 ): Buffer {
   const isRaw = question.isRaw || outputs.some(({ datatype }) => !hasContentsField(datatype));
+  if (!isRaw) checkLongs(outputs);
   return encodeModelInferResponse({
     modelName: model.name,
     modelVersion: model.version,
@@ -90,6 +94,17 @@ export function writeGrpcAnswer(
       : outputs.map((tensor) => ({ ...describeOutput(tensor), contents: writeContents(tensor) })),
     ...(isRaw ? { rawOutputContents: outputs.map(writeBinaryData) } : {}),
   });
+}
+
+/** @throws InferenceError TooLarge. */
+function checkLongs(outputs: readonly Tensor[]): void {
+  let longs = 0;
+  for (const { datatype, data } of outputs) if (datatype === 'INT64' || datatype === 'UINT64') longs += data.length;
+  if (longs <= MAX_TYPED_LONGS) return;
+  throw new InferenceError(
+    'TooLarge',
+    `the outputs have ${longs} integers of 64 bits; at most ${MAX_TYPED_LONGS} go into typed fields: ask by raw_input_contents to be answered raw`,
+  );
 }
 
 function describeOutput({ name, datatype, shape }: Tensor): OutputTensor {
@@ -117,7 +132,6 @@ const CONTENTS_FIELD: Readonly<Record<Datatype, keyof Contents | undefined>> = {
 function writeContents({ datatype, data }: Tensor): Contents {
   const field = CONTENTS_FIELD[datatype];
   if (field === undefined) throw new RangeError(`${datatype} has no contents field`);
-  if (field === 'boolContents') return { boolContents: Array.from(data as Uint8Array, (value) => value !== 0) };
   if (field === 'int64Contents' || field === 'uint64Contents') {
     return { [field]: Array.from(data as BigInt64Array, fromBigInt) };
   }

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:http2';
 import {
   Client,
   credentials,
@@ -57,7 +59,7 @@ async function start(...models: readonly ModelFixture[]) {
   };
   const infer = async (request: Parameters<typeof encodeModelInferRequest>[0]) =>
     decodeModelInferResponse(await call('ModelInfer', encodeModelInferRequest({ modelName: 'm', ...request })));
-  return { ...fixture, grpc, call, ask, infer };
+  return { ...fixture, grpc, port, call, ask, infer };
 }
 
 const raw = Buffer.from(Float32Array.of(1, Number.NaN).buffer);
@@ -300,11 +302,48 @@ test('numbers of a byte each count with the eight that they become, until they a
   const taken = [ask(), ask()];
   await expect(ask()).rejects.toMatchObject({
     code: status.RESOURCE_EXHAUSTED,
-    details: 'bodies of other requests fill 800000 of 1000000 bytes',
+    details: 'messages of other requests fill 800000 of 1000000 bytes',
   });
   resolve();
   await Promise.all(taken);
   expect(await ask()).toMatchObject({ modelName: 'm' });
+});
+
+test('long answers count until they are read', async () => {
+  const outputs: readonly Tensor[] = [
+    { name: 'y', datatype: 'FP32', shape: [1, 100_000], data: new Float32Array(100_000) },
+  ];
+  const { infer, port } = await start({ session: new FakeSession({ run: async () => outputs }) });
+  const request = encodeModelInferRequest({ modelName: 'm', inputs: [x], rawInputContents: [raw] });
+  const prefix = Buffer.alloc(5);
+  prefix.writeUInt32BE(request.length, 1);
+  const idle = connect(`http://127.0.0.1:${port}`);
+  ends.push(() => idle.destroy());
+  const headers = {
+    ':method': 'POST',
+    ':path': '/inference.GRPCInferenceService/ModelInfer',
+    'content-type': 'application/grpc',
+    te: 'trailers',
+  };
+  for (const _ of [1, 2]) {
+    const unread = idle.request(headers);
+    unread.end(Buffer.concat([prefix, request]));
+    await once(unread, 'response');
+  }
+  const ask = () => infer({ inputs: [x], rawInputContents: [raw] });
+  await expect(ask()).rejects.toMatchObject({
+    code: status.RESOURCE_EXHAUSTED,
+    details: expect.stringMatching(/^messages of other requests fill 8000\d\d of 1000000 bytes$/),
+  });
+  idle.destroy();
+  for (const _ of [1, 2, 3, 4]) {
+    const code = () =>
+      ask().then(
+        () => status.OK,
+        (error: ServiceError) => error.code,
+      );
+    await expect.poll(code).toBe(status.OK);
+  }
 });
 
 test('a deadline takes a waiting request out of the queue', async () => {

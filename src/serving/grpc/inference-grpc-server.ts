@@ -7,17 +7,18 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { MAX_CONNECTION_AGE_MS } from '../connection-age.ts';
-import { BodyBudget } from '../http/body-request.ts';
 import { type InferenceError, type InferenceErrorCode, toInferenceError } from '../inference-error.ts';
+import { FREE_ANSWER_BYTES, MemoryBudget } from '../memory-budget.ts';
 import type { ModelSet } from '../model-set.ts';
 import type { Client } from '../predictor.ts';
 import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
 import type { Readiness } from '../readiness.ts';
+import type { Tensor } from '../tensor.ts';
 import { bytesMethod } from './bytes-method.ts';
 import { readingMessage, readModelInferRequest } from './infer-message-reader.ts';
-import { decodedBytes, readGrpcQuestion, writeGrpcAnswer } from './infer-messages.ts';
+import { decodedBytes, type GrpcQuestion, readGrpcQuestion, writeGrpcAnswer } from './infer-messages.ts';
 import { inferenceMethod } from './inference-method.ts';
-import { FREE_BYTES, messageBudget } from './message-budget.ts';
+import { chargeAnswer, FREE_BYTES, messageBudget } from './message-budget.ts';
 import {
   decodeModelMetadataRequest,
   decodeModelReadyRequest,
@@ -43,7 +44,7 @@ export interface InferenceGrpcOptions {
   readonly models: ModelSet;
   readonly readiness: Readiness;
   readonly maxRequestBytes: number;
-  /** Memory that long messages of all connections together may take, and what their typed fields become. */
+  /** Memory that long messages of all connections together may take, what their typed fields become, and long answers. */
   readonly maxMessageBytes: number;
   readonly serverVersion: string;
 }
@@ -64,11 +65,11 @@ type Handler = (request: Buffer, call: ServerUnaryCall<Buffer, Buffer>) => Buffe
 export class InferenceGrpcServer {
   readonly #server: Server;
   readonly #options: InferenceGrpcOptions;
-  readonly #messages: BodyBudget;
+  readonly #messages: MemoryBudget;
 
   constructor(options: InferenceGrpcOptions) {
     this.#options = options;
-    this.#messages = new BodyBudget(options.maxMessageBytes);
+    this.#messages = new MemoryBudget('messages', options.maxMessageBytes);
     this.#server = new Server({
       interceptors: [messageBudget({ budget: this.#messages, maxReceiveMs: MAX_RECEIVE_MS })],
       'grpc.max_receive_message_length': options.maxRequestBytes,
@@ -151,8 +152,13 @@ export class InferenceGrpcServer {
       }
       return question;
     };
+    const write = (question: GrpcQuestion, outputs: readonly Tensor[]) => {
+      const answer = writeGrpcAnswer(predictor, question, outputs);
+      if (answer.length > FREE_ANSWER_BYTES) chargeAnswer(this.#messages, call, answer.length);
+      return answer;
+    };
     try {
-      return await predictor.serve(client, read, (question, outputs) => writeGrpcAnswer(predictor, question, outputs));
+      return await predictor.serve(client, read, write);
     } finally {
       this.#messages.release(chargedBytes);
     }

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type ClientHttp2Session, type ClientHttp2Stream, connect } from 'node:http2';
 import { type handleUnaryCall, Server, ServerCredentials, status } from '@grpc/grpc-js';
 import { afterEach, expect, test, vi } from 'vitest';
-import { BodyBudget } from '../http/body-request.ts';
+import { MemoryBudget } from '../memory-budget.ts';
 import { bytesMethod } from './bytes-method.ts';
 import { messageBudget } from './message-budget.ts';
 
@@ -17,7 +17,7 @@ async function start({ maxBytes = 8 * MIB, maxReceiveMs = 60_000 } = {}) {
   const held: (() => void)[] = [];
   const isHolding = { now: false };
   const server = new Server({
-    interceptors: [messageBudget({ budget: new BodyBudget(maxBytes), maxReceiveMs })],
+    interceptors: [messageBudget({ budget: new MemoryBudget('messages', maxBytes), maxReceiveMs })],
     'grpc.max_receive_message_length': 4 * MIB,
   });
   const measure: handleUnaryCall<Buffer, Buffer> = ({ request }, callback) => {

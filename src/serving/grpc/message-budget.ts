@@ -1,7 +1,7 @@
 import type { ServerHttp2Stream } from 'node:http2';
-import { type ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js';
-import type { BodyBudget } from '../http/body-request.ts';
+import { type ServerInterceptingCall, type ServerInterceptor, type ServerUnaryCall, status } from '@grpc/grpc-js';
 import { InferenceError } from '../inference-error.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 
 /** Bytes of a call that do not count: HTTP/2 lets a client send them unasked, and usual messages are no longer. */
 export const FREE_BYTES = 65_536;
@@ -28,7 +28,7 @@ const late = (ms: number): Problem => ({
 
 export interface MessageBudgetOptions {
   /** Memory that the messages of all connections together may take. */
-  readonly budget: BodyBudget;
+  readonly budget: MemoryBudget;
   /** How long a message that comes in several pieces may take to arrive. */
   readonly maxReceiveMs: number;
 }
@@ -39,8 +39,7 @@ export interface MessageBudgetOptions {
  */
 export function messageBudget({ budget, maxReceiveMs }: MessageBudgetOptions): ServerInterceptor {
   return (_method, call) => {
-    // grpc-js tells interceptors of whole messages only. Its own call keeps the stream, under this name.
-    const { stream } = call as unknown as { readonly stream: ServerHttp2Stream };
+    const { stream } = call as unknown as StreamKeeper;
     let receivedBytes = 0;
     let chargedBytes = 0;
     let timer: NodeJS.Timeout | undefined;
@@ -82,6 +81,23 @@ export function messageBudget({ budget, maxReceiveMs }: MessageBudgetOptions): S
     });
     return call as ServerInterceptingCall;
   };
+}
+
+/** grpc-js tells interceptors and handlers of whole messages only. Its own call keeps the stream, under this name. */
+interface StreamKeeper {
+  readonly stream: ServerHttp2Stream;
+}
+
+/**
+ * Charges an answer of so many bytes until its call's stream is over: a client may leave it unread for long.
+ * @throws InferenceError QueueFull when that much is not left.
+ */
+export function chargeAnswer(budget: MemoryBudget, call: ServerUnaryCall<Buffer, Buffer>, bytes: number): void {
+  const { stream } = (call as unknown as { readonly call: StreamKeeper }).call;
+  // The client has gone meanwhile; nothing is sent.
+  if (stream.destroyed || stream.closed) return;
+  budget.take(bytes);
+  stream.once('close', () => budget.release(bytes));
 }
 
 /** Whether a call's first piece is all of its message. */

@@ -12,7 +12,8 @@ export interface Int64 {
 }
 
 export interface Contents {
-  readonly boolContents?: ArrayLike<boolean>;
+  /** As they are written, any number but 0 is true. */
+  readonly boolContents?: ArrayLike<boolean | number>;
   readonly intContents?: ArrayLike<number>;
   readonly int64Contents?: ArrayLike<Int64>;
   readonly uintContents?: ArrayLike<number>;

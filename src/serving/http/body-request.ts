@@ -1,5 +1,6 @@
 import { IncomingMessage } from 'node:http';
 import { InferenceError } from '../inference-error.ts';
+import type { MemoryBudget } from '../memory-budget.ts';
 import type { Client } from '../predictor.ts';
 
 /** What a request's body ends in. */
@@ -12,31 +13,6 @@ export interface BodyReceiver {
   discarded(): void;
 }
 
-/** Memory that the bodies of all connections together may take. Bodies of one piece, the usual ones, do not count. */
-export class BodyBudget {
-  readonly #maxBytes: number;
-  #usedBytes = 0;
-
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
-  }
-
-  /** @throws InferenceError QueueFull when that much is not left. */
-  take(bytes: number): void {
-    if (this.#usedBytes + bytes > this.#maxBytes) {
-      throw new InferenceError(
-        'QueueFull',
-        `bodies of other requests fill ${this.#usedBytes} of ${this.#maxBytes} bytes`,
-      );
-    }
-    this.#usedBytes += bytes;
-  }
-
-  release(bytes: number): void {
-    this.#usedBytes -= bytes;
-  }
-}
-
 const EMPTY: Buffer = Buffer.alloc(0);
 
 /**
@@ -46,12 +22,14 @@ const EMPTY: Buffer = Buffer.alloc(0);
  */
 export class BodyRequest extends IncomingMessage implements Client {
   onGone: (() => void) | undefined;
+  /** Whether a model has answered it: what is refused then has cost a run already. */
+  hasAnswer = false;
   #receiver: BodyReceiver | undefined;
-  #budget: BodyBudget | undefined;
+  #budget: MemoryBudget | undefined;
   #maxBytes = 0;
   #body: Buffer = EMPTY;
   #sizeBytes = 0;
-  /** What the budget has been charged; the size of `#body` where it is our own memory. */
+  /** What the budget has been charged; until the body is complete the size of `#body` where it is our own memory. */
   #chargedBytes = 0;
   #isRefused = false;
 
@@ -59,13 +37,13 @@ export class BodyRequest extends IncomingMessage implements Client {
     return Number(this.headers['content-length'] ?? 0);
   }
 
-  /** Whether memory is charged for the body: then `release` has to follow. */
+  /** Whether memory is charged for the body or the answer: then `release` has to follow. */
   get isCharged(): boolean {
     return this.#chargedBytes > 0;
   }
 
-  /** Collects the body, of at most `maxBytes`. To be called before the request event returns. */
-  receive(maxBytes: number, budget: BodyBudget, receiver: BodyReceiver): void {
+  /** Collects the body, of at most `maxBytes`; what is longer than one piece is charged. To be called before the request event returns. */
+  receive(maxBytes: number, budget: MemoryBudget, receiver: BodyReceiver): void {
     this.#maxBytes = maxBytes;
     this.#budget = budget;
     this.#receiver = receiver;
@@ -90,7 +68,14 @@ export class BodyRequest extends IncomingMessage implements Client {
     return true;
   }
 
-  /** Gives back the memory of the body; nothing may read it any more. */
+  /** Charges an answer of so many bytes beside the body. @throws InferenceError QueueFull when that much is not left. */
+  chargeAnswer(bytes: number): void {
+    this.hasAnswer = true;
+    this.#budget?.take(bytes);
+    this.#chargedBytes += bytes;
+  }
+
+  /** Gives back the memory of the body and the answer; nothing may read the body any more. */
   release(): void {
     this.#budget?.release(this.#chargedBytes);
     this.#chargedBytes = 0;

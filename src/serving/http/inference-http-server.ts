@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { BatchClock } from '../batching/batcher.ts';
 import { connectionAgeMs } from '../connection-age.ts';
 import { InferenceError, type InferenceErrorCode, invalid, quoted, toInferenceError } from '../inference-error.ts';
+import { FREE_ANSWER_BYTES, MemoryBudget } from '../memory-budget.ts';
 import type { ModelSet } from '../model-set.ts';
 import type { Predictor } from '../predictor.ts';
 import { type InferRequest, readInferRequest } from '../protocol/infer-request.ts';
@@ -10,7 +11,7 @@ import { type InferResponseBody, InferResponseWriter } from '../protocol/infer-r
 import { modelMetadata, serverMetadata } from '../protocol/metadata.ts';
 import { readRows, writeRows } from '../protocol/rows.ts';
 import type { Readiness } from '../readiness.ts';
-import { BodyBudget, BodyRequest } from './body-request.ts';
+import { BodyRequest } from './body-request.ts';
 import { httpStatus, retryAfterSeconds, unreadableRequest } from './http-status.ts';
 import { isPredictRoute, methodOf, type PredictRoute, type Route, Router } from './routes.ts';
 
@@ -18,7 +19,7 @@ export interface InferenceHttpOptions {
   readonly models: ModelSet;
   readonly readiness: Readiness;
   readonly maxRequestBytes: number;
-  /** Memory for the larger bodies of all connections together. */
+  /** Memory for the larger bodies and answers of all connections together. */
   readonly maxBodyBytes: number;
   readonly serverVersion: string;
   readonly clock: Pick<BatchClock, 'nowMs'>;
@@ -50,14 +51,14 @@ export class InferenceHttpServer {
   readonly server: Server<typeof BodyRequest, typeof ServerResponse>;
   readonly #options: InferenceHttpOptions;
   readonly #router = new Router();
-  readonly #bodies: BodyBudget;
+  readonly #bodies: MemoryBudget;
   /** When each connection is to be renewed. */
   readonly #renewAtMs = new WeakMap<Socket, number>();
   readonly #writers = new WeakMap<Predictor, InferResponseWriter>();
 
   constructor(options: InferenceHttpOptions) {
     this.#options = options;
-    this.#bodies = new BodyBudget(options.maxBodyBytes);
+    this.#bodies = new MemoryBudget('bodies and answers', options.maxBodyBytes);
     this.server = createServer(
       {
         IncomingMessage: BodyRequest,
@@ -143,22 +144,37 @@ export class InferenceHttpServer {
   async #predict(route: PredictRoute, request: BodyRequest, response: Response, body: Buffer): Promise<void> {
     try {
       const predictor = this.#options.models.find(route.model, route.version);
-      if (route.kind === 'infer') this.#sendInference(response, await this.#infer(predictor, request, body));
-      else this.#send(response, 200, await this.#predictRows(predictor, request, body, route.kind === 'predict'));
+      if (route.kind === 'infer') this.#sendInference(response, await this.#infer(predictor, request, response, body));
+      else
+        this.#send(
+          response,
+          200,
+          await this.#predictRows(predictor, request, response, body, route.kind === 'predict'),
+        );
     } catch (cause) {
       this.#refuse(response, toInferenceError(cause));
     }
   }
 
-  #infer(predictor: Predictor, request: BodyRequest, body: Buffer): Promise<InferResponseBody> {
+  #infer(predictor: Predictor, request: BodyRequest, response: Response, body: Buffer): Promise<Answer> {
     return predictor.serve(
       request,
       () => readInferRequest(predictor.signature, body, jsonLength(request)),
-      (question: InferRequest, outputs) => this.#writer(predictor).write(question.id, outputs, question.binaryOutputs),
+      (question: InferRequest, outputs) => {
+        const answer = this.#writer(predictor).write(question.id, outputs, question.binaryOutputs);
+        const json = chargeAnswer(request, response, answer.json, answer.binary);
+        return json === answer.json ? answer : { json, binary: answer.binary };
+      },
     );
   }
 
-  #predictRows(predictor: Predictor, request: BodyRequest, body: Buffer, allowSingle: boolean): Promise<string> {
+  #predictRows(
+    predictor: Predictor,
+    request: BodyRequest,
+    response: Response,
+    body: Buffer,
+    allowSingle: boolean,
+  ): Promise<string | Buffer> {
     return predictor.serve(
       request,
       () => {
@@ -166,7 +182,8 @@ export class InferenceHttpServer {
         if (rows.single && !allowSingle) throw invalid('/batch_predict takes "instances", an array of rows');
         return { ...rows, outputNames: predictor.signature.outputNames };
       },
-      (question, outputs) => writeRows(this.#writer(predictor).head, question, outputs),
+      (question, outputs) =>
+        chargeAnswer(request, response, writeRows(this.#writer(predictor).head, question, outputs), NONE_BINARY),
     );
   }
 
@@ -178,13 +195,13 @@ export class InferenceHttpServer {
     return writer;
   }
 
-  #sendInference(response: Response, { json, binary }: InferResponseBody): void {
+  #sendInference(response: Response, { json, binary }: Answer): void {
     if (response.destroyed) return;
     if (binary.length === 0) {
       this.#send(response, 200, json);
       return;
     }
-    const head = Buffer.from(json, 'utf8');
+    const head = typeof json === 'string' ? Buffer.from(json, 'utf8') : json;
     const body = Buffer.concat([head, ...binary]);
     response.writeHead(200, [
       ...this.#connection(response),
@@ -198,7 +215,7 @@ export class InferenceHttpServer {
     response.end(body);
   }
 
-  #send(response: Response, status: number, json: string, extra: readonly string[] = []): void {
+  #send(response: Response, status: number, json: string | Buffer, extra: readonly string[] = []): void {
     // The client has gone meanwhile.
     if (response.destroyed) return;
     const length = Buffer.byteLength(json);
@@ -210,12 +227,18 @@ export class InferenceHttpServer {
       'Content-Length',
       String(length),
     ]);
+    if (typeof json !== 'string') response.end(json);
     // Pure ASCII, the usual case, is written with its headers in one piece and without transcoding.
-    response.end(json, length === json.length ? 'latin1' : 'utf8');
+    else response.end(json, length === json.length ? 'latin1' : 'utf8');
   }
 
   #refuse(response: Response, error: InferenceError): void {
-    this.#send(response, httpStatus(error), JSON.stringify({ error: error.message }), retryHeaders(error));
+    this.#send(
+      response,
+      httpStatus(error),
+      JSON.stringify({ error: error.message }),
+      retryHeaders(error, response.req),
+    );
   }
 
   /**
@@ -227,7 +250,7 @@ export class InferenceHttpServer {
     response.writeHead(httpStatus(error), [
       'Connection',
       'close',
-      ...retryHeaders(error),
+      ...retryHeaders(error, response.req),
       'Content-Type',
       'application/json',
       'Content-Length',
@@ -265,10 +288,37 @@ export class InferenceHttpServer {
 const CLOSE = ['Connection', 'close'];
 const NO_HEADERS: readonly string[] = [];
 
-/** What may be tried again has reached no model: a router in front may ask another pod at once. */
-function retryHeaders(error: InferenceError): readonly string[] {
+/** As it is sent: long JSON already as bytes. */
+interface Answer extends Pick<InferResponseBody, 'binary'> {
+  readonly json: string | Buffer;
+}
+
+const NONE_BINARY: readonly Uint8Array[] = [];
+
+/**
+ * Charges a large answer to the memory for bodies, until it is sent or its client is gone. Its JSON becomes bytes at once:
+ * the requests of a batch are all written before the first is sent, and text lies on the heap.
+ * @throws InferenceError QueueFull when that much is not left.
+ */
+function chargeAnswer(
+  request: BodyRequest,
+  response: Response,
+  json: string,
+  binary: readonly Uint8Array[],
+): string | Buffer {
+  let bytes = json.length;
+  for (const { length } of binary) bytes += length;
+  if (bytes <= FREE_ANSWER_BYTES || response.destroyed) return json;
+  if (!request.isCharged) response.once('close', () => request.release());
+  request.chargeAnswer(bytes - json.length + Buffer.byteLength(json));
+  return Buffer.from(json, 'utf8');
+}
+
+/** Where a model has been asked, another pod must not be asked at once by a router in front: it would cost another run. */
+function retryHeaders(error: InferenceError, { hasAnswer }: BodyRequest): readonly string[] {
   const retryAfter = retryAfterSeconds(error);
-  return retryAfter === undefined ? NO_HEADERS : ['Retry-After', String(retryAfter), UNPROCESSED_HEADER, '1'];
+  if (retryAfter === undefined) return NO_HEADERS;
+  return ['Retry-After', String(retryAfter), ...(hasAnswer ? NO_HEADERS : [UNPROCESSED_HEADER, '1'])];
 }
 
 /** A connection as Node's HTTP server keeps it, with the response that is under way, by which Node itself decides as well. */

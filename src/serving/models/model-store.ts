@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { ServedModel } from '../../api/serving-config.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { DiskSink, freeBytesOf, isCode } from './disk-sink.ts';
+import { expectHashedWeights } from './external-data.ts';
 import { LoadFailure } from './failure.ts';
 import { localContent } from './local-source.ts';
 import { type ModelDigest, type ModelSink, readModel } from './model-digest.ts';
@@ -73,11 +74,15 @@ async function placeInPlace(
   const digest = await readModel(content, options.maxModelBytes, memory);
   expectDigest(shown, wanted, digest);
   const inMemory = held <= IN_MEMORY_BYTES;
-  return {
-    sha256: digest.sha256,
-    sizeBytes: digest.sizeBytes,
+  const file = {
     path: content.layout === 'file' ? local.path : modelFile(shown, local.path, digest),
     ...(inMemory ? { bytes: Buffer.concat(chunks) } : {}),
+  };
+  expectHashedWeights(shown, file, hashedWeights(content, digest));
+  return {
+    ...file,
+    sha256: digest.sha256,
+    sizeBytes: digest.sizeBytes,
     async confirmUnchanged() {
       if (inMemory || (await local.fingerprint()) === before) return;
       throw new LoadFailure(
@@ -103,6 +108,7 @@ async function fetchModel(
     const digest = await readModel(content, options.maxModelBytes, sink);
     expectDigest(shown, wanted, digest);
     const name = content.layout === 'file' ? join(incoming, 'model.onnx') : modelFile(shown, incoming, digest);
+    expectHashedWeights(shown, { path: name }, hashedWeights(content, digest));
     const kept = join(options.modelRoot, digest.sha256);
     await keep(incoming, digest.sha256, options);
     options.logger.info('Fetched the model', { uri: shown, sha256: digest.sha256, sizeBytes: digest.sizeBytes });
@@ -150,8 +156,14 @@ async function keptModel(sha256: string, options: PlaceOptions): Promise<PlacedM
     await rm(directory, { recursive: true, force: true });
     return undefined;
   }
+  expectHashedWeights(directory, { path: file }, new Set(digest.files.keys()));
   options.logger.info('Using the verified copy on disk', { sha256, sizeBytes: digest.sizeBytes });
   return { sha256, sizeBytes: digest.sizeBytes, path: file, confirmUnchanged: async () => {} };
+}
+
+/** Files that a graph may name: of a model of one file none, since what lies beside that was not looked at. */
+function hashedWeights({ layout }: ModelContent, { files }: ModelDigest): ReadonlySet<string> {
+  return layout === 'file' ? new Set() : new Set(files.keys());
 }
 
 /** @throws LoadFailure `DigestMismatch` when the bytes are not those that are wanted. */

@@ -27,22 +27,27 @@ describe('ways to lay a model out in a registry', () => {
     resolveModel({ ...signedIn(root, registry), uri, endpoint: registry.url });
   const IMAGE = 'application/vnd.oci.image.config.v1+json';
 
+  /** As zstd:chunked lays a tar out: in frames of its own, here cut after 1000 bytes, and others that hold no content. */
+  const inFrames = (tar: Buffer): Buffer => {
+    const skippable = Buffer.from('502a4d1804000000abcdef00', 'hex');
+    const frames = [tar.subarray(0, 1000), tar.subarray(1000)].map((part) => zstdCompressSync(part));
+    return Buffer.concat([skippable, ...frames.flatMap((frame) => [frame, skippable])]);
+  };
   it.each([
     ['a tar', TAR, (tar: Buffer) => tar, 'files', undefined],
     ['a gzipped tar', `${TAR}+gzip`, gzipSync, 'files', undefined],
     ['a zstd tar', `${TAR}+zstd`, zstdCompressSync, 'files', undefined],
+    ['a zstd tar of several frames', `${TAR}+zstd`, inFrames, 'files', undefined],
     ['an image that carries it under /models', `${TAR}+gzip`, gzipSync, 'image', IMAGE],
   ] as const)(
     '%s has the digest of the directory it holds',
-    async (_name, mediaType, compress, folder, configMediaType) => {
+    async (name, mediaType, compress, folder, configMediaType) => {
       await using root = await scratch();
       const files = { 'model.onnx': await modelBytes('digits.onnx'), 'a/deep/card.md': Buffer.from('x'.repeat(1000)) };
       await writeFiles(join(root.path, 'files'), files);
       await writeFiles(join(root.path, 'image', 'models'), files);
       await writeFiles(join(root.path, 'image', 'etc'), { passwd: Buffer.from('root') });
-      const repository = `layout/${createHash('md5')
-        .update(mediaType + folder)
-        .digest('hex')}`;
+      const repository = `layout/${createHash('md5').update(name).digest('hex')}`;
       const layer = { mediaType, content: compress(tarOf(join(root.path, folder))) };
       await pushArtefact({ ...pushTo(registry, repository), ...(configMediaType ? { configMediaType } : {}) }, [layer]);
       const wanted = directoryDigest(new Map(Object.entries(files).map(([path, bytes]) => [path, sha256(bytes)])));
@@ -118,6 +123,17 @@ describe('ways to lay a model out in a registry', () => {
       titledLayer('../../etc/passwd', Buffer.from('y')),
     ]);
     await expect(load(root.path, 'escape')).rejects.toMatchObject({ reason: 'InvalidModel' });
+  });
+
+  it('a tar of zstd that is cut is refused, also between two frames', async () => {
+    await using root = await scratch();
+    await writeFiles(join(root.path, 'files'), { 'model.onnx': Buffer.from('x') });
+    const tar = tarOf(join(root.path, 'files'));
+    // Of the directory's own header and that of the file with its content.
+    for (const content of [zstdCompressSync(tar).subarray(0, -1), zstdCompressSync(tar.subarray(0, 1536))]) {
+      await pushArtefact(pushTo(registry, 'cut'), [{ mediaType: `${TAR}+zstd`, content }]);
+      await expect(load(root.path, 'cut')).rejects.toMatchObject({ reason: 'InvalidModel' });
+    }
   });
 
   it('a tar with a link is refused', async () => {

@@ -1,8 +1,6 @@
-import { PassThrough, Readable, type Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { LoadFailure } from './failure.ts';
 import { visibleEntries } from './image-layers.ts';
+import { unpacked } from './layer-decoder.ts';
 import { type OciDescriptor, type OciManifest, OciRepository, parseOciReference } from './oci-registry.ts';
 import type { ModelEntry, ModelSource } from './source.ts';
 import { type TarEntry, tarEntries } from './tar.ts';
@@ -61,7 +59,7 @@ async function* one(entry: ModelEntry): AsyncGenerator<ModelEntry> {
 
 async function* layerEntries(layer: OciDescriptor, repository: OciRepository, shown: string): AsyncGenerator<TarEntry> {
   const path = titleOf(layer);
-  if (isArchive(layer)) yield* tarEntries(unpacked(repository.blob(layer), layer.mediaType), shown);
+  if (isArchive(layer)) yield* tarEntries(unpacked(repository.blob(layer), layer.mediaType, shown), shown);
   else if (path !== undefined) yield { path, kind: 'file', sizeBytes: layer.size, content: repository.blob(layer) };
   else {
     throw new LoadFailure(
@@ -101,19 +99,4 @@ function titleOf({ annotations }: OciDescriptor): string | undefined {
 
 function isArchive({ mediaType, annotations }: OciDescriptor): boolean {
   return annotations?.[UNPACK] === 'true' || /[.+/]tar\b/.test(mediaType);
-}
-
-/** A tar's bytes, whether it is compressed by gzip or zstd or not at all. */
-async function* unpacked(blob: AsyncIterable<Uint8Array>, mediaType: string): AsyncGenerator<Uint8Array> {
-  const decoder = decoderFor(mediaType);
-  const done = pipeline(Readable.from(blob, { objectMode: false }), decoder);
-  // The reader below sees the same failure first, and tells it.
-  done.catch(() => {});
-  yield* decoder as AsyncIterable<Uint8Array>;
-  await done;
-}
-
-function decoderFor(mediaType: string): Transform {
-  if (/zstd$/.test(mediaType)) return createZstdDecompress();
-  return /gzip$/.test(mediaType) ? createGunzip() : new PassThrough();
 }

@@ -1,11 +1,5 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { type ReadAt, WireReader } from './onnx-wire.ts';
-
-/** Where a model lies: `bytes` are the content of `path` where it has been read already. */
-export interface ModelFile {
-  readonly path: string;
-  readonly bytes?: Uint8Array;
-}
+import { type ModelFile, walkModel } from './onnx-file.ts';
+import type { WireReader } from './onnx-wire.ts';
 
 /** A tensor that stands in the model; `elements` only where they are few and of INT32 or INT64, as shapes and axes are. */
 export interface StoredTensor {
@@ -58,19 +52,8 @@ const MAX_ELEMENTS = 64;
  * messages would hold them in memory.
  * @throws RangeError for what is no ONNX protobuf.
  */
-export function readGraph({ path, bytes }: ModelFile): OnnxGraph {
-  if (bytes !== undefined)
-    return new GraphReader((offset, length) => bytes.subarray(offset, offset + length)).model(bytes.byteLength);
-  const file = openSync(path, 'r');
-  try {
-    const readAt: ReadAt = (offset, lengthBytes) => {
-      const piece = Buffer.allocUnsafe(lengthBytes);
-      return piece.subarray(0, readSync(file, piece, 0, lengthBytes, offset));
-    };
-    return new GraphReader(readAt).model(fstatSync(file).size);
-  } finally {
-    closeSync(file);
-  }
+export function readGraph(model: ModelFile): OnnxGraph {
+  return walkModel(model, (wire, sizeBytes) => new GraphReader(wire).model(sizeBytes));
 }
 
 class GraphReader {
@@ -80,8 +63,8 @@ class GraphReader {
   readonly #operators = new Set<string>();
   #hasFunctions = false;
 
-  constructor(readAt: ReadAt) {
-    this.#wire = new WireReader(readAt);
+  constructor(wire: WireReader) {
+    this.#wire = wire;
   }
 
   model(sizeBytes: number): OnnxGraph {

@@ -17,7 +17,7 @@ export type ResolveOptions = Pick<LoadOptions, 'pvcRoot' | 'credentials' | 'logg
 
 /**
  * Reads a model once, and tells its digest and size.
- * @throws LoadFailure as `loadModel` does, but for what only the engine can tell.
+ * @throws LoadFailure as `loadModel` does, but for what only the graph and the engine can tell.
  */
 export async function resolveModel({ uri, expected, output, ...options }: ResolveOptions): Promise<ResolvedModel> {
   const limits = { ...DEFAULT_SOURCE_LIMITS, ...options.limits };

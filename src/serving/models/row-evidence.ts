@@ -1,6 +1,7 @@
 import type { RowEvidence } from '../session.ts';
 import type { TensorSpec } from '../tensor.ts';
-import { type ModelFile, type OnnxGraph, type OnnxNode, readGraph } from './onnx-graph.ts';
+import type { ModelFile } from './onnx-file.ts';
+import { type OnnxGraph, type OnnxNode, readGraph } from './onnx-graph.ts';
 import { shapeArithmetic } from './row-arithmetic.ts';
 import { type Flow, fixed, isSame, NodeFlow, rows } from './row-flow.ts';
 import { ELEMENTWISE, REDUCTIONS, ruleOf } from './row-operators.ts';

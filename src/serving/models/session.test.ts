@@ -164,6 +164,15 @@ describe.each(Object.entries(kinds))('a session %s', (_name, openSession) => {
     );
   });
 
+  it('is closed only once a run that is in flight has been answered', async () => {
+    const session = await open('tiny/fixed-batch.onnx');
+    opened.splice(0);
+    const x: Tensor = { name: 'x', datatype: 'FP32', shape: [4, 3], data: new Float32Array(12).fill(1) };
+    const answer = session.run([x], ['y']);
+    await session.close();
+    expect(await answer).toMatchObject([{ data: new Float32Array(12).fill(-1) }]);
+  });
+
   it.each([
     ['an opset of the future', 'tiny/wrong-opset.onnx', undefined, 'UnsupportedOpset'],
     ['a sequence for an output', 'tiny/sequence-output.onnx', undefined, 'InvalidModel'],

@@ -67,3 +67,10 @@ it('an archive that is cut or damaged is InvalidModel', async () => {
   await expect(read(tar.subarray(0, 2000), 512)).rejects.toMatchObject({ reason: 'InvalidModel' });
   await expect(read(Buffer.from('not a tar'.repeat(100)), 512)).rejects.toMatchObject({ reason: 'InvalidModel' });
 });
+
+it('an archive that is cut between two of its files is InvalidModel: it lacks the block that ends it', async () => {
+  const tar = await tarOf('ustar');
+  // The first entry is the directory itself, of a header alone.
+  await expect(read(tar.subarray(0, 512), 512)).rejects.toMatchObject({ reason: 'InvalidModel' });
+  await expect(read(Buffer.alloc(0), 512)).rejects.toMatchObject({ reason: 'InvalidModel' });
+});

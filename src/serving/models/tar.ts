@@ -1,3 +1,4 @@
+import { ChunkReader } from './chunk-reader.ts';
 import { LoadFailure } from './failure.ts';
 import type { ModelEntry } from './source.ts';
 
@@ -30,15 +31,18 @@ export async function* tarEntries(stream: AsyncIterable<Uint8Array>, shown: stri
   let longPath: string | undefined;
   let paxSize: number | undefined;
   for (;;) {
-    const header = await reader.block();
-    if (header === undefined || header.every((byte) => byte === 0)) break;
+    // A stream that ends before the block of zeros was cut: what followed is not known to have been nothing.
+    const header = await reader.exactly(BLOCK);
+    if (header.every((byte) => byte === 0)) break;
     if (checksum(header) !== number(header, 148, 8))
       throw new LoadFailure('InvalidModel', `${shown}: the archive is damaged`);
     const type = String.fromCharCode(header[156] ?? 0);
     const headerBytes = number(header, 124, 12);
     // x, g: extended headers; L, K: a path and a link's target that are too long for the header that follows.
     if (type === 'x' || type === 'L' || type === 'K' || type === 'g') {
-      const text = (await reader.whole(headerBytes)).toString();
+      if (headerBytes > MAX_HEADER_BYTES) throw new LoadFailure('InvalidModel', `${shown}: the archive is damaged`);
+      const text = (await reader.exactly(headerBytes)).toString();
+      await reader.skip(padding(headerBytes));
       if (type === 'L') longPath = text.replace(/\0.*$/s, '');
       if (type === 'x') ({ path: longPath, size: paxSize } = paxRecords(text));
       continue;
@@ -87,67 +91,4 @@ function paxRecords(records: string): { path: string | undefined; size: number |
 
 function padding(sizeBytes: number): number {
   return (BLOCK - (sizeBytes % BLOCK)) % BLOCK;
-}
-
-/** Takes exact numbers of bytes from a stream of chunks. */
-class ChunkReader {
-  readonly #chunks: AsyncIterator<Uint8Array>;
-  readonly #shown: string;
-  #rest: Uint8Array = Buffer.alloc(0);
-
-  constructor(stream: AsyncIterable<Uint8Array>, shown: string) {
-    this.#chunks = stream[Symbol.asyncIterator]();
-    this.#shown = shown;
-  }
-
-  /** The next block; undefined at the end of the stream. */
-  async block(): Promise<Buffer | undefined> {
-    if (this.#rest.byteLength === 0 && !(await this.#more())) return undefined;
-    return this.#exactly(BLOCK);
-  }
-
-  async whole(sizeBytes: number): Promise<Buffer> {
-    if (sizeBytes > MAX_HEADER_BYTES) throw new LoadFailure('InvalidModel', `${this.#shown}: the archive is damaged`);
-    const bytes = await this.#exactly(sizeBytes);
-    await this.skip(padding(sizeBytes));
-    return bytes;
-  }
-
-  async *content(sizeBytes: number): AsyncGenerator<Uint8Array> {
-    for (let leftBytes = sizeBytes; leftBytes > 0; ) {
-      const chunk = await this.#atMost(leftBytes);
-      leftBytes -= chunk.byteLength;
-      yield chunk;
-    }
-  }
-
-  async skip(sizeBytes: number): Promise<void> {
-    for await (const _ of this.content(sizeBytes));
-  }
-
-  /** Reads to the end, so that the stream's own checks are made. */
-  async drain(): Promise<void> {
-    while (await this.#more());
-  }
-
-  async #exactly(sizeBytes: number): Promise<Buffer> {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of this.content(sizeBytes)) chunks.push(chunk);
-    return Buffer.concat(chunks);
-  }
-
-  async #atMost(sizeBytes: number): Promise<Uint8Array> {
-    while (this.#rest.byteLength === 0) {
-      if (!(await this.#more())) throw new LoadFailure('InvalidModel', `${this.#shown}: the archive is truncated`);
-    }
-    const chunk = this.#rest.subarray(0, sizeBytes);
-    this.#rest = this.#rest.subarray(chunk.byteLength);
-    return chunk;
-  }
-
-  async #more(): Promise<boolean> {
-    const next = await this.#chunks.next();
-    this.#rest = next.done ? Buffer.alloc(0) : next.value;
-    return next.done !== true;
-  }
 }

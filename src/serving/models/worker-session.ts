@@ -7,11 +7,6 @@ import { LoadFailure } from './failure.ts';
 import type { SessionOptions } from './onnx-session.ts';
 import { buffersOf, type WorkerReply, type WorkerRequest } from './worker-messages.ts';
 
-interface Pending {
-  resolve(outputs: readonly Tensor[]): void;
-  reject(error: Error): void;
-}
-
 /** A session in a thread of its own, so that long runs leave the event loop free. */
 export class WorkerSession implements SessionLike {
   readonly inputs: readonly TensorSpec[];
@@ -19,7 +14,7 @@ export class WorkerSession implements SessionLike {
   readonly provider: string;
   readonly rowEvidence: RowEvidence;
   readonly #worker: Worker;
-  readonly #pending = new Map<number, Pending>();
+  readonly #pending = new Map<number, PromiseWithResolvers<readonly Tensor[]>>();
   #nextId = 0;
   #ended: Error | undefined;
 
@@ -67,13 +62,15 @@ export class WorkerSession implements SessionLike {
     const id = this.#nextId++;
     // The caller keeps its tensors, so what travels is a copy.
     const request: WorkerRequest = { id, inputs: inputs.map(ownCopy), outputNames };
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
-      this.#worker.postMessage(request, buffersOf(request.inputs));
-    });
+    const pending = Promise.withResolvers<readonly Tensor[]>();
+    this.#pending.set(id, pending);
+    this.#worker.postMessage(request, buffersOf(request.inputs));
+    return pending.promise;
   }
 
   async close(): Promise<void> {
+    // A thread that is ended amid a native call takes the process with it when the call returns.
+    await Promise.allSettled([...this.#pending.values()].map(({ promise }) => promise));
     await this.#worker.terminate();
   }
 

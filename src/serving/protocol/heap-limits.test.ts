@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
-test('no request within the size limit fills the heap: each is refused, in a process with a small one', async () => {
+test('no request within the size limit and no answer fills the heap: each is refused, in a process with a small one', async () => {
   const program = fileURLToPath(new URL('../testing/hostile-requests.ts', import.meta.url));
   const { stdout } = await promisify(execFile)(process.execPath, ['--max-old-space-size=96', program]);
   expect(JSON.parse(stdout)).toEqual({
@@ -12,6 +12,7 @@ test('no request within the size limit fills the heap: each is refused, in a pro
     'objects beside a long integer': 'InvalidArgument',
     'more of them': 'TooLarge',
     'values of gRPC': 'TooLarge',
+    'as many values of gRPC as a larger heap takes': 'TooLarge',
     'as many values of gRPC as there may be': 'InvalidArgument',
     'empty strings of gRPC': 'InvalidArgument',
     'empty inputs': 'TooLarge',
@@ -20,5 +21,14 @@ test('no request within the size limit fills the heap: each is refused, in a pro
     dimensions: 'TooLarge',
     'empty strings in binary': 'InvalidArgument',
     'a shape of many strings': 'InvalidArgument',
+    'strings of requests that wait': 'QueueFull',
+    'an answer of many floats in JSON': 'TooLarge',
+    'as many floats in JSON as there may be': 'taken',
+    'as much text in JSON as there may be': 'taken',
+    'long answers in JSON to one batch': 'taken',
+    'many rows in JSON': 'TooLarge',
+    'as many rows in JSON as there may be': 'taken',
+    'an answer of many integers in typed fields': 'TooLarge',
+    'as many integers in typed fields as there may be': 'taken',
   });
-}, 60_000);
+}, 120_000);

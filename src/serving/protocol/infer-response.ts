@@ -1,6 +1,6 @@
 import type { Tensor, TensorSpec } from '../tensor.ts';
 import { writeBinaryData } from './binary-tensor.ts';
-import { writeJsonValues } from './json-tensor.ts';
+import { checkJsonAnswer, jsonChars, writeJsonValues } from './json-tensor.ts';
 
 /** An answer ready to send: JSON text, and the binary tensors that follow it. */
 export interface InferResponseBody {
@@ -22,8 +22,14 @@ export class InferResponseWriter {
     );
   }
 
-  /** `binaryOutputs[i]` says whether output `i` goes as bytes. @throws InferenceError as `writeJsonValues`. */
+  /** `binaryOutputs[i]` says whether output `i` goes as bytes. @throws InferenceError as `checkJsonAnswer`, `writeJsonValues`. */
   write(id: string | undefined, outputs: readonly Tensor[], binaryOutputs: readonly boolean[]): InferResponseBody {
+    let chars = 0;
+    for (let index = 0; index < outputs.length; index++) {
+      const tensor = outputs[index];
+      if (tensor !== undefined && binaryOutputs[index] !== true) chars += jsonChars(tensor);
+    }
+    checkJsonAnswer(chars);
     const binary: Uint8Array[] = [];
     let json = this.head;
     if (id !== undefined) json += `,"id":${JSON.stringify(id)}`;

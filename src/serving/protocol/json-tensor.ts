@@ -3,6 +3,7 @@ import { InferenceError, invalid, quoted, shown } from '../inference-error.ts';
 import type { Datatype, Tensor, TensorData } from '../tensor.ts';
 import { ELEMENT_TYPES, type ElementType, elementCount } from './element-types.ts';
 import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from './half-float.ts';
+import { MAX_JSON_ANSWER_CHARS } from './heap-limits.ts';
 
 /**
  * Tensor values in JSON. Integers are exact in both directions. A float that is not finite is written and read as
@@ -192,6 +193,67 @@ export function describe(value: unknown): string {
  * @throws InferenceError InvalidArgument when a byte string is not UTF-8: JSON cannot carry it, binary output can.
  */
 export function writeJsonValues(tensor: Tensor): string {
+  const { data } = tensor;
+  if (data.length <= PIECE) return writePiece(tensor);
+  return joinPieces(data.length, (start, end) => writePiece({ ...tensor, data: data.slice(start, end) }));
+}
+
+/**
+ * Values, or rows, that are written at a time: beside the text itself each takes a hundred bytes of heap until its piece is
+ * done, whether they are added up, which V8 keeps as a tree, or joined.
+ */
+const PIECE = 1024;
+
+function joinPieces(count: number, write: (start: number, end: number) => string): string {
+  const pieces: string[] = [];
+  for (let start = 0; start < count; start += PIECE) pieces.push(write(start, Math.min(start + PIECE, count)));
+  return pieces.join(',');
+}
+
+/** `count` texts with commas between them. */
+export function joinTexts(count: number, write: (index: number) => string): string {
+  return joinPieces(count, (start, end) =>
+    Array.from({ length: end - start }, (_, index) => write(start + index)).join(','),
+  );
+}
+
+/** Characters that a value takes at most with its comma, as `-0.0000012345678901234567,` does. */
+const VALUE_CHARS: Readonly<Record<Exclude<Datatype, 'BYTES'>, number>> = {
+  BOOL: 6,
+  UINT8: 4,
+  UINT16: 6,
+  UINT32: 11,
+  UINT64: 21,
+  INT8: 5,
+  INT16: 7,
+  INT32: 12,
+  INT64: 21,
+  FP16: 26,
+  BF16: 26,
+  FP32: 26,
+  FP64: 26,
+};
+/** A control character becomes an escape of six, and beside a character beyond Latin-1 each takes two bytes. */
+const CHARS_PER_TEXT_BYTE = 12;
+
+/** How long the text of `writeJsonValues` can be, before it is written. */
+export function jsonChars({ datatype, data }: Tensor): number {
+  if (datatype !== 'BYTES') return data.length * VALUE_CHARS[datatype];
+  let chars = 0;
+  for (const { length } of data as readonly Uint8Array[]) chars += 3 + CHARS_PER_TEXT_BYTE * length;
+  return chars;
+}
+
+/** @throws InferenceError TooLarge for an answer in JSON that could fill the heap. */
+export function checkJsonAnswer(chars: number): void {
+  if (chars <= MAX_JSON_ANSWER_CHARS) return;
+  throw new InferenceError(
+    'TooLarge',
+    `the answer may take ${chars} characters in JSON; at most ${MAX_JSON_ANSWER_CHARS} are written: ask /v2 for its outputs with "binary_data": true`,
+  );
+}
+
+function writePiece(tensor: Tensor): string {
   const { data, datatype } = tensor;
   switch (datatype) {
     case 'FP32':
@@ -210,7 +272,14 @@ export function writeJsonValues(tensor: Tensor): string {
   }
 }
 
+/** Up to so many floats are added up faster than they are joined. */
+const MAX_ADDED_FLOATS = 64;
+
 function writeFloats(values: Float32Array | Float64Array): string {
+  if (values.length > MAX_ADDED_FLOATS) {
+    const joined = values.join(',');
+    return /[IN]/.test(joined) ? joined.replace(/-?Infinity|NaN/g, '"$&"') : joined;
+  }
   let text = '';
   for (let index = 0; index < values.length; index++) {
     const value = values[index] ?? 0;

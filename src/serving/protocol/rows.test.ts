@@ -88,6 +88,14 @@ test('predictions are nested as the rest of the shape; several outputs become ob
   ).toBe('{"m":1,"prediction":[1,2]}');
 });
 
+test('however many rows there are, each is told in its place', () => {
+  const rowCount = 3000;
+  const y = { name: 'y', datatype: 'INT32', shape: [rowCount, 1, 2] } as const;
+  const data = Int32Array.from({ length: rowCount * 2 }, (_, index) => index);
+  const { predictions } = JSON.parse(writeRows('{"m":1', { inputs: [], rowCount, single: false }, [{ ...y, data }]));
+  expect(predictions).toEqual(Array.from({ length: rowCount }, (_, index) => [[index * 2, index * 2 + 1]]));
+});
+
 test('an output without a row for each row of the request cannot be told by rows', () => {
   const rows = read(oneInput, {
     instances: [

@@ -3,7 +3,7 @@ import type { Tensor, TensorSpec } from '../tensor.ts';
 import { elementCount } from './element-types.ts';
 import { isObject } from './infer-request.ts';
 import { parseJson } from './json-parse.ts';
-import { describe, readJsonData, writeJsonValues } from './json-tensor.ts';
+import { checkJsonAnswer, describe, joinTexts, jsonChars, readJsonData, writeJsonValues } from './json-tensor.ts';
 import type { ModelSignature } from './model-signature.ts';
 
 /** Rows as plain JSON, for people who would rather not spell tensors. */
@@ -88,32 +88,54 @@ function asRow(spec: TensorSpec, trailing: readonly number[]): (value: unknown, 
 /**
  * The answer to `readRows`: a prediction is the value of the only output, nested as the dimensions after the first,
  * or an object from output name to value where there are several.
- * @throws InferenceError InvalidArgument when an output has no row for each row of the request.
+ * @throws InferenceError InvalidArgument when an output has no row for each row of the request, or as `checkJsonAnswer`.
  */
 export function writeRows(head: string, request: RowsRequest, outputs: readonly Tensor[]): string {
-  const columns = outputs.map((tensor) => splitRows(tensor, request.rowCount));
-  const row = (index: number): string => {
-    const [only, ...others] = columns;
-    if (only !== undefined && others.length === 0) return only[index] ?? 'null';
-    return `{${outputs.map(({ name }, column) => `${JSON.stringify(name)}:${columns[column]?.[index]}`).join(',')}}`;
-  };
+  const { rowCount } = request;
+  const columns = outputs.map((tensor) => toColumn(tensor, rowCount));
+  checkJsonAnswer(columns.reduce((chars, column) => chars + columnChars(column, rowCount), 0));
+  const [only, ...others] = columns;
+  const row = (index: number): string =>
+    only !== undefined && others.length === 0
+      ? rowOf(only, index)
+      : `{${columns.map((column) => `${column.key}:${rowOf(column, index)}`).join(',')}}`;
   if (request.single) return `${head},"prediction":${row(0)}}`;
-  return `${head},"predictions":[${Array.from({ length: request.rowCount }, (_, index) => row(index)).join(',')}]}`;
+  return `${head},"predictions":[${joinTexts(rowCount, row)}]}`;
 }
 
-function splitRows(tensor: Tensor, rowCount: number): readonly string[] {
+/** An output as it is told by rows. */
+interface Column {
+  readonly tensor: Tensor;
+  /** Its name as JSON. */
+  readonly key: string;
+  /** The dimensions of a row, and their values. */
+  readonly trailing: readonly number[];
+  readonly size: number;
+}
+
+function toColumn(tensor: Tensor, rowCount: number): Column {
   const [rows, ...trailing] = tensor.shape;
   if (rows !== rowCount) {
     throw invalid(
       `output ${quoted(tensor.name)} has shape ${shown(tensor.shape)} for ${rowCount} rows, so it cannot be told by rows: use /v2`,
     );
   }
-  const size = elementCount(trailing);
-  const { data } = tensor;
-  return Array.from({ length: rowCount }, (_, index) => {
-    const values = data.slice(index * size, (index + 1) * size);
-    return nest({ ...tensor, data: values }, trailing);
-  });
+  return { tensor, key: JSON.stringify(tensor.name), trailing, size: elementCount(trailing) };
+}
+
+/** Characters that a column takes at most: its values, and the name and the brackets around them with their commas. */
+function columnChars({ tensor, key, trailing }: Column, rowCount: number): number {
+  let chars = jsonChars(tensor) + rowCount * (key.length + 4);
+  let arrays = rowCount;
+  for (const dimension of trailing) {
+    chars += 3 * arrays;
+    arrays *= dimension;
+  }
+  return chars;
+}
+
+function rowOf({ tensor, trailing, size }: Column, index: number): string {
+  return nest({ ...tensor, data: tensor.data.slice(index * size, (index + 1) * size) }, trailing);
 }
 
 /** One row's values as JSON, nested as `shape`. */
@@ -122,8 +144,7 @@ function nest(tensor: Tensor, shape: readonly number[]): string {
   if (length === undefined) return writeJsonValues(tensor);
   if (inner.length === 0) return `[${writeJsonValues(tensor)}]`;
   const size = elementCount(inner);
-  const parts = Array.from({ length }, (_, index) =>
-    nest({ ...tensor, data: tensor.data.slice(index * size, (index + 1) * size) }, inner),
-  );
-  return `[${parts.join(',')}]`;
+  const part = (index: number): string =>
+    nest({ ...tensor, data: tensor.data.slice(index * size, (index + 1) * size) }, inner);
+  return `[${joinTexts(length, part)}]`;
 }

@@ -5,7 +5,7 @@ import { DATATYPES, type Datatype, type Tensor, type TensorData } from '../tenso
 import { readBinaryData, writeBinaryData } from './binary-tensor.ts';
 import { ELEMENT_TYPES } from './element-types.ts';
 import { parseJson } from './json-parse.ts';
-import { readJsonData, writeJsonValues } from './json-tensor.ts';
+import { jsonChars, readJsonData, writeJsonValues } from './json-tensor.ts';
 
 /** Values of a datatype as a tensor holds them; of 16-bit floats every pattern, of NaNs only the usual one. */
 function values(datatype: Datatype): fc.Arbitrary<TensorData> {
@@ -157,6 +157,55 @@ test('a float that is not finite is a string in JSON, in both directions', () =>
   const data = Float32Array.of(Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1);
   expect(writeJsonValues(tensor('FP32', data))).toBe('"NaN","Infinity","-Infinity",1');
   expect(readJsonData('x', 'FP32', [4], ['NaN', 'Infinity', '-Infinity', 1])).toEqual(data);
+});
+
+test.each([64, 65, 1024, 1025, 3000])(
+  '%i values are written as each of them alone, however many are written at a time',
+  (count) => {
+    const cycle = <T>(...of: readonly T[]) => Array.from({ length: count }, (_, index) => of[index % of.length] as T);
+    const tensors = [
+      tensor(
+        'FP32',
+        Float32Array.from(cycle(0.1, -0, Number.NaN, 1e-7, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY)),
+      ),
+      tensor('FP16', Uint16Array.from(cycle(0x3c00, 0x7e00, 0xfc00))),
+      tensor('INT64', BigInt64Array.from(cycle(1n, -(1n << 63n)))),
+      tensor('BOOL', Uint8Array.from(cycle(0, 1))),
+      tensor('BYTES', cycle(Buffer.from('a,"b'), Buffer.from('é'))),
+    ];
+    for (const { datatype, data } of tensors) {
+      const alone = Array.from(data as ArrayLike<unknown>, (_, index) =>
+        writeJsonValues(tensor(datatype, data.slice(index, index + 1))),
+      );
+      expect(writeJsonValues(tensor(datatype, data))).toBe(alone.join(','));
+    }
+  },
+);
+
+const edges: readonly (readonly [Datatype, TensorData])[] = [
+  ['BOOL', Uint8Array.of(0)],
+  ['UINT8', Uint8Array.of(255)],
+  ['UINT16', Uint16Array.of(65_535)],
+  ['UINT32', Uint32Array.of(4_294_967_295)],
+  ['UINT64', BigUint64Array.of((1n << 64n) - 1n)],
+  ['INT8', Int8Array.of(-128)],
+  ['INT16', Int16Array.of(-32_768)],
+  ['INT32', Int32Array.of(-2_147_483_648)],
+  ['INT64', BigInt64Array.of(-(1n << 63n))],
+  ['FP16', Uint16Array.of(0x8001)],
+  ['BF16', Uint16Array.of(0xb5a7)],
+  ['FP32', Float32Array.of(-1.234_567_8e-6)],
+  ['FP64', Float64Array.of(-1.234_567_890_123_456_7e-6)],
+  ['BYTES', [Buffer.alloc(100, 1)]],
+];
+test.each(edges)('no value of %s takes more characters than are counted for it', (datatype, data) => {
+  const text = writeJsonValues(tensor(datatype, data));
+  expect(text.length + 1).toBeLessThanOrEqual(jsonChars(tensor(datatype, data)));
+  fc.assert(
+    fc.property(values(datatype), (any) => {
+      expect(writeJsonValues(tensor(datatype, any)).length + 1).toBeLessThanOrEqual(jsonChars(tensor(datatype, any)));
+    }),
+  );
 });
 
 test('a byte of BOOL other than 0 and 1 is refused', () => {

@@ -20,9 +20,11 @@ export interface TestModel {
   /** Shapes of the inputs; -1 is a free dimension. */
   readonly inputs: Readonly<Record<string, TestShape>>;
   readonly outputs: Readonly<Record<string, TestShape>>;
-  /** Stored tensors: of INT64 where they are given as integers in a list, else floats of this shape. */
-  readonly stored?: Readonly<Record<string, readonly number[] | { readonly shape: readonly number[] }>>;
+  readonly stored?: Readonly<Record<string, TestTensor>>;
 }
+
+/** A stored tensor: of INT64 where it is given as integers in a list, else floats of this shape, in the file `location`. */
+type TestTensor = readonly number[] | { readonly shape: readonly number[]; readonly location?: string };
 
 /** A shape of FP32, of INT64, or of the `TensorProto.DataType` with the number `type`. */
 type TestShape =
@@ -80,12 +82,18 @@ function writeNode(writer: Writer, { operator, inputs, outputs, integers, domain
   writer.uint32(tag(7)).string(domain);
 }
 
-function writeTensor(writer: Writer, name: string, tensor: readonly number[] | { readonly shape: readonly number[] }) {
+function writeTensor(writer: Writer, name: string, tensor: TestTensor): void {
   const isList = 'length' in tensor;
   const shape = isList ? [tensor.length] : tensor.shape;
   for (const dimension of shape) writer.uint32(8).int64(dimension);
   writer.uint32(16).int32(isList ? INT64 : FLOAT);
   writer.uint32(tag(8)).string(name);
+  if (!isList && tensor.location !== undefined) {
+    const { location } = tensor;
+    part(writer, 13, (entry) => entry.uint32(tag(1)).string('location').uint32(tag(2)).string(location));
+    writer.uint32(14 << 3).int32(1);
+    return;
+  }
   const count = shape.reduce((product, dimension) => product * dimension, 1);
   const raw = isList
     ? BigInt64Array.from(tensor, (value) => BigInt(value))

@@ -2,9 +2,11 @@ import { createLogger } from '../../telemetry/logger.ts';
 import { ServingMetrics } from '../../telemetry/serving-metrics.ts';
 import { systemClock } from '../batching/batcher.ts';
 import { ServedCounter } from '../counts/server-counts.ts';
+import { MemoryBudget } from '../memory-budget.ts';
 import { ModelSet } from '../model-set.ts';
 import type { PredictionLog } from '../prediction-log.ts';
 import { Predictor, type PredictorOptions } from '../predictor.ts';
+import { MAX_WAITING_STRING_BYTES } from '../protocol/heap-limits.ts';
 import { ModelSignature } from '../protocol/model-signature.ts';
 import { Readiness } from '../readiness.ts';
 import type { SessionLike } from '../session.ts';
@@ -30,6 +32,7 @@ export function served(...fixtures: readonly ModelFixture[]): ServedFixture {
   const metrics = new ServingMetrics();
   const named = fixtures.map((fixture) => ({ name: 'm', version: undefined, ...fixture }));
   const models = new ModelSet(named, () => metrics.unroutable.inc());
+  const strings = new MemoryBudget('strings', MAX_WAITING_STRING_BYTES);
   for (const { name, version, session, batching, cache, log } of named) {
     models.add(
       new Predictor({
@@ -39,6 +42,7 @@ export function served(...fixtures: readonly ModelFixture[]): ServedFixture {
         signature: new ModelSignature(session.inputs, session.outputs),
         batching: batching ?? { maxBatchSize: 32, maxDelayMs: 0, maxQueueSize: 100 },
         cache,
+        strings,
         log,
         metrics: (queueDepth) => metrics.forModel(name, version ?? '', queueDepth, 0),
         counts: new ServedCounter(),

@@ -7,16 +7,34 @@ import Type, { type Static } from 'typebox';
  * pass: while versions change, either side may be the newer one.
  */
 
-/** Upper bounds of latency buckets in seconds; one more bucket counts what is above. The same in every process of a version. */
-export const LATENCY_BOUNDS_SECONDS: readonly number[] = [
+/** Upper bounds of latency buckets in seconds, as few as time series of metrics should have. */
+export const COARSE_LATENCY_BOUNDS_SECONDS: readonly number[] = [
   0.0001, 0.0002, 0.0003, 0.0005, 0.0007, 0.001, 0.0014, 0.002, 0.0028, 0.004, 0.0056, 0.008, 0.011, 0.016, 0.022,
   0.032, 0.045, 0.064, 0.09, 0.13, 0.18, 0.25, 0.36, 0.5, 0.72, 1, 1.4, 2, 2.9, 4, 5.8, 8, 11, 16, 23, 32, 45, 60,
 ];
 
+/** Latencies are judged by buckets that they are wholly above or below: a bucket is to be narrow beside an increase that is allowed. */
+const PARTS_OF_A_COARSE_BUCKET = 8;
+
+/**
+ * Upper bounds of the latency buckets that are counted, in seconds; one more bucket counts what is above. The coarse ones are
+ * among them. The same in every process of a version.
+ */
+export const LATENCY_BOUNDS_SECONDS: readonly number[] = COARSE_LATENCY_BOUNDS_SECONDS.flatMap((bound, bucket) => {
+  const former = COARSE_LATENCY_BOUNDS_SECONDS[bucket - 1];
+  if (former === undefined) return [bound];
+  return Array.from({ length: PARTS_OF_A_COARSE_BUCKET }, (_, part) =>
+    Number((former * (bound / former) ** ((part + 1) / PARTS_OF_A_COARSE_BUCKET)).toPrecision(4)),
+  );
+});
+
+const LATENCY_BUCKETS = LATENCY_BOUNDS_SECONDS.length + 1;
+
 const count = Type.Integer({ minimum: 0 });
 
 export const LatencyCounts = Type.Object({
-  buckets: Type.Array(count, { minItems: 39, maxItems: 39 }),
+  /** One more than LATENCY_BOUNDS_SECONDS. */
+  buckets: Type.Array(count, { minItems: LATENCY_BUCKETS, maxItems: LATENCY_BUCKETS }),
   sumSeconds: Type.Number({ minimum: 0 }),
 });
 export type LatencyCounts = Static<typeof LatencyCounts>;

@@ -17,11 +17,12 @@ class LeaseServer implements Transport {
 
   async json({ method, path, body }: ApiRequest): Promise<unknown> {
     if (this.isAway) throw new ConnectionError(path, new Error('away'));
-    const { metadata } = body as { metadata: { annotations: Readonly<Record<string, string>> } };
+    const { metadata } = body as { metadata: { annotations: Readonly<Record<string, string | null>> } };
     this.writes.push(method);
     if (method === 'POST' && this.annotations !== undefined) throw new ApiError(path, 409, { reason: 'AlreadyExists' });
     if (method === 'PATCH' && this.annotations === undefined) throw new ApiError(path, 404, { reason: 'NotFound' });
-    this.annotations = { ...this.annotations, ...metadata.annotations };
+    const merged = Object.entries({ ...this.annotations, ...metadata.annotations });
+    this.annotations = Object.fromEntries(merged.flatMap(([key, value]) => (value === null ? [] : [[key, value]])));
     return {};
   }
 
@@ -69,6 +70,17 @@ test('a Lease that this pod left before its container was started again is writt
   report.tell(applied(2));
   await clock.advance(10);
   expect(told(ANNOTATIONS.appliedRoutes)).toEqual({ churn: 2 });
+});
+
+test('the last counts of the process before, in this pod, are taken off its Lease', async () => {
+  server.annotations = { [ANNOTATIONS.finalCounts]: '{"instance":"before","inFlight":0,"revisions":{}}' };
+  report.tell(applied(1));
+  await clock.advance(10);
+  expect(server.annotations).not.toHaveProperty([ANNOTATIONS.finalCounts]);
+  const ended = report.end({ instance: 'a', inFlight: 0, revisions: {} }, never);
+  await clock.advance(10);
+  await ended;
+  expect(told(ANNOTATIONS.finalCounts)).toMatchObject({ instance: 'a' });
 });
 
 test('a Lease that somebody deleted is made again', async () => {

@@ -112,10 +112,12 @@ export class LeaseReport {
     }
     try {
       const { metadata } = this.#lease(annotations);
+      // The last counts of the process before would stay for as long as the pod lives.
+      const written = { [ANNOTATIONS.finalCounts]: null, ...annotations };
       await client.mergePatch(
         LEASES,
         { namespace, name: podName },
-        { metadata: { ...metadata, namespace: undefined } },
+        { metadata: { ...metadata, namespace: undefined, annotations: written } },
       );
       this.#exists = true;
     } catch (error) {

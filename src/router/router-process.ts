@@ -1,4 +1,4 @@
-import { type CountsSnapshot, LATENCY_BOUNDS_SECONDS } from '../api/counts.ts';
+import { COARSE_LATENCY_BOUNDS_SECONDS, type CountsSnapshot } from '../api/counts.ts';
 import type { ApiClient } from '../runtime/api-client.ts';
 import { type Clock, sleep } from '../runtime/clock.ts';
 import { describeError } from '../runtime/outcome.ts';
@@ -145,7 +145,7 @@ export class RouterProcess {
         unroutable: () => this.#table.unroutable(),
         report: () => this.#table.report,
       },
-      LATENCY_BOUNDS_SECONDS,
+      COARSE_LATENCY_BOUNDS_SECONDS,
     ).withProcessMetrics();
     return {
       '/healthz': () => ({ status: 200, body: 'ok\n' }),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { countAbove, largest, quantile, smallest, total } from './histogram.ts';
+import { countAbove, quantile, quantileEdges, total } from './histogram.ts';
 import { comparedQuantileBounds, quantileBounds } from './quantile-bounds.ts';
 
 const bounds = [1, 2, 4, 8];
@@ -21,15 +21,22 @@ describe('quantiles', () => {
     expect(quantile(counts, share)).toBeCloseTo(golden, 12);
   });
 
-  test('a share of all is above the quantile of the rest', () => {
+  test('are between the edges of their bucket, above which are no more than the rest', () => {
     fc.assert(
       fc.property(someCounts, fc.double({ min: 0.001, max: 0.999, noNaN: true }), (counts, share) => {
-        const value = quantile(counts, share);
-        expect(value).toBeGreaterThanOrEqual(smallest(bounds));
-        expect(value).toBeLessThanOrEqual(largest(bounds));
-        expect(countAbove(counts, value) / total(counts.counts)).toBeCloseTo(1 - share, 9);
+        const { lower, upper } = quantileEdges(counts, share);
+        expect(quantile(counts, share)).toBeGreaterThanOrEqual(lower);
+        expect(quantile(counts, share)).toBeLessThanOrEqual(upper);
+        const rest = (1 - share) * total(counts.counts) * (1 + 1e-9);
+        expect(countAbove(counts, upper)).toBeLessThanOrEqual(rest);
+        expect(countAbove(counts, lower)).toBeGreaterThan(rest - 1e-6);
       }),
     );
+  });
+
+  test('of what is counted at most in the last bucket have no upper edge', () => {
+    expect(quantileEdges(histogram(0, 0, 0, 0, 4), 0.5)).toEqual({ lower: 8, upper: Number.POSITIVE_INFINITY });
+    expect(quantileEdges(histogram(4, 0, 0, 0, 0), 0.5)).toEqual({ lower: 0, upper: 1 });
   });
 });
 
@@ -54,6 +61,15 @@ describe('bounds of quantiles', () => {
         }
       }),
     );
+  });
+
+  test('are bounds of buckets, since nobody knows where in its bucket a value is', () => {
+    const thresholds = { lower: 6, upper: 6 };
+    expect(quantileBounds(histogram(0, 0, 500, 0, 0), 0.5, thresholds)).toEqual({ lower: 2, upper: 4 });
+    expect(quantileBounds(histogram(0, 0, 0, 0, 500), 0.5, thresholds)).toEqual({
+      lower: 8,
+      upper: Number.POSITIVE_INFINITY,
+    });
   });
 
   test('of nothing are all that is possible', () => {

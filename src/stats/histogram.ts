@@ -1,8 +1,6 @@
-/**
- * Quantiles of a histogram, which is all that is kept of latencies. Within a bucket the values are taken to be spread
- * evenly over its logarithm, as buckets are; so a quantile is right to a bucket, and compared with another one it is right
- * wherever both have many buckets' worth of spread. What is above the last bound is taken to be below twice that.
- */
+import type { Bounds } from './proportion.ts';
+
+/** What is kept of latencies: how many are in each bucket, and nothing of where in it they are. A bound is in the bucket below it. */
 export interface Histogram {
   /** Ascending upper bounds of all buckets but the last. */
   readonly bounds: readonly number[];
@@ -12,19 +10,21 @@ export interface Histogram {
 
 export const total = (counts: readonly number[]): number => counts.reduce((sum, count) => sum + count, 0);
 
-const edges = (bounds: readonly number[], bucket: number): readonly [number, number] => {
-  const last = bounds.at(-1) ?? 1;
-  const upper = bounds[bucket] ?? 2 * last;
-  return [bucket === 0 ? upper / 2 : (bounds[bucket - 1] ?? last), upper];
-};
+const lowerEdge = (bounds: readonly number[], bucket: number): number => bounds[bucket - 1] ?? 0;
+const upperEdge = (bounds: readonly number[], bucket: number): number => bounds[bucket] ?? Number.POSITIVE_INFINITY;
 
-/** The value that a share of all is not above; 0 when the histogram is empty. */
+/**
+ * The value that a share of all is not above; 0 when the histogram is empty. An estimate, for people: within a bucket values
+ * are taken to be spread evenly over its logarithm, and what is above the last bound to be below twice that.
+ */
 export function quantile({ bounds, counts }: Histogram, share: number): number {
   const wanted = share * total(counts);
   let below = 0;
   for (const [bucket, count] of counts.entries()) {
     if (count > 0 && below + count >= wanted) {
-      const [low, high] = edges(bounds, bucket);
+      const [first = 1, last = 1] = [bounds[0], bounds.at(-1)];
+      const low = Math.max(lowerEdge(bounds, bucket), first / 2);
+      const high = Math.min(upperEdge(bounds, bucket), 2 * last);
       return low * (high / low) ** Math.min(1, Math.max(0, (wanted - below) / count));
     }
     below += count;
@@ -32,20 +32,24 @@ export function quantile({ bounds, counts }: Histogram, share: number): number {
   return 0;
 }
 
-/** How many are above a value. */
+/** How many are above a value for certain: those of buckets that are above it as a whole. */
 export function countAbove({ bounds, counts }: Histogram, value: number): number {
   let above = 0;
   for (const [bucket, count] of counts.entries()) {
-    if (count === 0) continue;
-    const [low, high] = edges(bounds, bucket);
-    if (value <= low) above += count;
-    else if (value < high) above += (count * Math.log(high / value)) / Math.log(high / low);
+    if (count > 0 && lowerEdge(bounds, bucket) >= value) above += count;
   }
   return above;
 }
 
-/** The largest value that a quantile can have. */
-export const largest = (bounds: readonly number[]): number => 2 * (bounds.at(-1) ?? 1);
-
-/** The smallest one. */
-export const smallest = (bounds: readonly number[]): number => (bounds[0] ?? 1) / 2;
+/** Between which two values a quantile is for certain: above the lower and not above the upper. Both are 0 when the histogram is empty. */
+export function quantileEdges({ bounds, counts }: Histogram, share: number): Bounds {
+  const wanted = share * total(counts);
+  let below = 0;
+  for (const [bucket, count] of counts.entries()) {
+    below += count;
+    if (count > 0 && below >= wanted) {
+      return { lower: lowerEdge(bounds, bucket), upper: upperEdge(bounds, bucket) };
+    }
+  }
+  return { lower: 0, upper: 0 };
+}

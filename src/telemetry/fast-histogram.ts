@@ -90,4 +90,16 @@ export class HistogramSeries {
     this.counts[low] = (this.counts[low] ?? 0) + 1;
     this.sum += value;
   }
+  /** The same observations by fewer bounds, each of which is one of this series. */
+  merged(bounds: readonly number[]): HistogramSeries {
+    const series = new HistogramSeries(bounds);
+    series.sum = this.sum;
+    let bucket = 0;
+    for (const [index, count] of this.counts.entries()) {
+      const upper = this.#bounds[index] ?? Number.POSITIVE_INFINITY;
+      while (upper > (bounds[bucket] ?? Number.POSITIVE_INFINITY)) bucket++;
+      series.counts[bucket] = (series.counts[bucket] ?? 0) + count;
+    }
+    return series;
+  }
 }

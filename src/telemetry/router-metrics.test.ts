@@ -3,8 +3,10 @@ import { HistogramSeries } from './fast-histogram.ts';
 import { RouterMetrics, type RouterNumbers } from './router-metrics.ts';
 
 test('metrics are what is counted at the moment of the scrape, and what is gone is not told any more', async () => {
-  const latency = new HistogramSeries([0.01, 0.1]);
-  latency.observe(0.05);
+  const latency = new HistogramSeries([0.005, 0.01, 0.05, 0.1, 0.5]);
+  latency.observe(0.02);
+  latency.observe(0.03);
+  latency.observe(0.5);
   const mirror = { requests: 5, errors: 1, dropped: 2, compared: 4, agreed: 3 };
   const revision = { modelDeployment: 'churn', revision: 'churn-a' };
   const counted = [
@@ -30,10 +32,10 @@ test('metrics are what is counted at the moment of the scrape, and what is gone 
     `router_compared_total{${labels},agreed="false"} 1`,
     `router_passed_over_total{${labels}} 1`,
     `router_request_latency_seconds_bucket{le="0.01",${labels}} 0`,
-    `router_request_latency_seconds_bucket{le="0.1",${labels}} 1`,
-    `router_request_latency_seconds_bucket{le="+Inf",${labels}} 1`,
-    `router_request_latency_seconds_sum{${labels}} 0.05`,
-    `router_request_latency_seconds_count{${labels}} 1`,
+    `router_request_latency_seconds_bucket{le="0.1",${labels}} 2`,
+    `router_request_latency_seconds_bucket{le="+Inf",${labels}} 3`,
+    `router_request_latency_seconds_sum{${labels}} 0.55`,
+    `router_request_latency_seconds_count{${labels}} 3`,
     `router_weight_percent{${labels}} 90`,
     `router_endpoints{${labels}} 3`,
     `router_endpoints_ejected{${labels}} 1`,

@@ -59,7 +59,7 @@ const labelsOf = ({ modelDeployment, revision }: { readonly modelDeployment: str
 export class RouterMetrics {
   readonly registry = new Registry();
 
-  /** @param latencyBounds upper bounds in seconds of the latencies that are counted */
+  /** @param latencyBounds upper bounds in seconds of the latencies that are told, each of which is one of those counted */
   constructor(numbers: RouterNumbers, latencyBounds: readonly number[]) {
     const registers = [this.registry];
     this.#count('router_requests_total', 'Requests to a revision by how they ended', 'outcome', numbers, (counter) => ({
@@ -102,7 +102,7 @@ export class RouterMetrics {
       },
       function* () {
         for (const revision of numbers.counted())
-          yield { labels: labelsOf(revision), series: revision.counter.latency };
+          yield { labels: labelsOf(revision), series: revision.counter.latency.merged(latencyBounds) };
       },
     );
     this.#gauge(

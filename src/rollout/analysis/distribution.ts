@@ -3,7 +3,7 @@ import { total } from '../../stats/histogram.ts';
 import { categoryDesignEffect, pooled, totalVariation, totalVariationBounds } from '../../stats/total-variation.ts';
 import { type Claim, comparedSize, thresholdsOf, within } from './claim.ts';
 import type { AnalysisPolicy } from './policy.ts';
-import { groupNames } from './predictions.ts';
+import { groupNames, isEmpty, rowsOf } from './predictions.ts';
 import { quantity } from './quantity.ts';
 import type { AnalysisState } from './state.ts';
 
@@ -22,7 +22,8 @@ function outputClaim(state: AnalysisState, policy: AnalysisPolicy, output: strin
   const { canary, stable } = pooled(blocks);
   const effect = categoryDesignEffect(blocks);
   const thresholds = thresholdsOf(policy, comparedSize(total(canary), total(stable)), effect, 'Above');
-  const bounds = totalVariationBounds({ canary, stable }, thresholds, effect);
+  const shown = totalVariationBounds({ canary, stable }, thresholds, effect);
+  const bounds = isEmpty(grouping) ? { ...shown, upper: 1 } : shown;
   const distance = totalVariation(canary, stable);
   const brief = `predictions of ${output} differ by ${quantity(distance, 'Share')}`;
   return {
@@ -46,8 +47,8 @@ const SELDOM = 0.1;
 function usualOutputs({ blocks, groupings }: AnalysisState): readonly string[] {
   const rows = new Map(
     Object.keys(groupings).map((output) => {
-      const predictions = blocks.map(({ stable }) => own(stable.predictions, output));
-      return [output, total(predictions.map((each) => total(Object.values(each?.counts ?? {})) + (each?.other ?? 0)))];
+      const predictions = blocks.flatMap(({ stable }) => own(stable.predictions, output) ?? []);
+      return [output, total(predictions.map(rowsOf))];
     }),
   );
   const most = Math.max(0, ...rows.values());

@@ -5,6 +5,8 @@ export type Interval =
   | {
       readonly endMs: number;
       readonly durationMs: number;
+      /** Not all that was counted in this time is here, or more is: shares can be told from it, and no rate. */
+      readonly isPartial?: boolean;
       /** Absent where nothing was counted of it. */
       readonly canary?: RevisionCounts;
       readonly stable?: RevisionCounts;

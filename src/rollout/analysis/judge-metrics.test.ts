@@ -3,7 +3,7 @@ import type { RevisionCounts } from '../../api/counts.ts';
 import { judge } from './judge.ts';
 import type { AnalysisPolicy, Measure } from './policy.ts';
 import { type AnalysisState, beginAnalysis, observe } from './state.ts';
-import { counts, errors, observed } from './testing/observed.ts';
+import { bucketOf, counts, errors, observed } from './testing/observed.ts';
 import { policyOf } from './testing/policy.ts';
 
 describe('each built-in metric', () => {
@@ -59,7 +59,7 @@ describe('each built-in metric', () => {
     ],
     [
       'latency above a hard limit',
-      observed(20, { requests: 100, bucket: 20 }, undefined, 'Whole'),
+      observed(20, { requests: 100, latencySeconds: 0.18 }, undefined, 'Whole'),
       { m: { kind: 'Latency', quantile: 0.95, max: 0.02 } },
       { traffic: 'Whole' },
       'Unhealthy',
@@ -67,7 +67,7 @@ describe('each built-in metric', () => {
     ],
     [
       'latency within an absolute increase',
-      observed(20, { requests: 500, bucket: 13 }, { requests: 900 }),
+      observed(20, { requests: 500, latencySeconds: 0.016 }, { requests: 900 }),
       { m: { kind: 'Latency', quantile: 0.95, allowed: { absolute: 0.01 } } },
       {},
       'Healthy',
@@ -75,7 +75,7 @@ describe('each built-in metric', () => {
     ],
     [
       'latency beyond an absolute increase',
-      observed(20, { requests: 500, bucket: 16 }, { requests: 900 }),
+      observed(20, { requests: 500, latencySeconds: 0.045 }, { requests: 900 }),
       { m: { kind: 'Latency', quantile: 0.95, allowed: { absolute: 0.01 } } },
       {},
       'Unhealthy',
@@ -94,6 +94,14 @@ describe('each built-in metric', () => {
       observed(20, { requests: 100 }, { requests: 900 }),
       { m: { kind: 'Throughput', min: 12 } },
       {},
+      'Unhealthy',
+      true,
+    ],
+    [
+      'throughput of a canary that answers nothing but errors',
+      observed(1_000, { requests: 100, errors: 100 }, undefined, 'Whole'),
+      { m: { kind: 'Throughput', min: 10 } },
+      { traffic: 'Whole' },
       'Unhealthy',
       true,
     ],
@@ -146,9 +154,10 @@ describe('each built-in metric', () => {
 
 describe('latencies that change for both together', () => {
   const slowed = (requests: number, slow: number): RevisionCounts => {
-    const all = counts({ requests, bucket: 4 });
+    const all = counts({ requests, latencySeconds: 0.0007 });
     const late = Math.round(requests * slow);
-    const buckets = all.latency.buckets.map((count, k) => (k === 4 ? count - late : k === 8 ? late : 0));
+    const [quick, busy] = [bucketOf(0.0007), bucketOf(0.0028)];
+    const buckets = all.latency.buckets.map((count, k) => (k === quick ? count - late : k === busy ? late : 0));
     return { ...all, latency: { buckets, sumSeconds: 0 } };
   };
 
@@ -159,7 +168,7 @@ describe('latencies that change for both together', () => {
       state = observe(state, {
         endMs: k,
         durationMs: 1_000,
-        canary: counts({ requests: 100, bucket: 16 }),
+        canary: counts({ requests: 100, latencySeconds: 0.045 }),
         stable,
       });
     }

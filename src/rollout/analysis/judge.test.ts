@@ -59,7 +59,7 @@ describe('requests that clients gave up', () => {
   const policy = policyOf({ errors: errors(0.01, { max: 0.02 }) });
 
   test('a canary that answers nothing is Unhealthy, though no request ended in an error', () => {
-    const state = observed(8, { requests: 0, cancelled: 5, bucket: 26 }, { requests: 45 });
+    const state = observed(8, { requests: 0, cancelled: 5, latencySeconds: 1.4 }, { requests: 45 });
     const { verdict, message, metrics } = judge(state, both);
     expect(verdict).toBe('Unhealthy');
     expect(message).toMatch(/^40 of 500 requests; errors and given up 100% against 0%: between /);
@@ -154,6 +154,16 @@ describe('after one burst of errors', () => {
   test('of stable, a canary without errors is Healthy as if stable had had none', () => {
     expect(afterBurst(6, 'stable')).toBe('Healthy');
   });
+});
+
+test('after a burst of stable, a relative increase is as uncertain as what it is relative to', () => {
+  let state = beginAnalysis('Split');
+  const policy = policyOf({ m: { kind: 'ErrorRate', allowed: { relative: 0.5 } } });
+  for (let k = 1; k <= 40; k += 1) {
+    const stable = counts({ requests: 1_000, errors: k === 3 ? 500 : 2 });
+    state = observe(state, { endMs: k, durationMs: 10_000, canary: counts({ requests: 1_000, errors: 12 }), stable });
+    expect(judge(state, policy).verdict, `interval ${k}`).not.toBe('Healthy');
+  }
 });
 
 describe('what cannot be read', () => {

@@ -1,43 +1,63 @@
 import { LATENCY_BOUNDS_SECONDS } from '../../api/counts.ts';
 import { differenceDesignEffect, rateDesignEffect } from '../../stats/design-effect.ts';
-import { type Histogram, quantile, total } from '../../stats/histogram.ts';
+import { type Histogram, quantile, quantileEdges, total } from '../../stats/histogram.ts';
+import type { Bounds } from '../../stats/proportion.ts';
 import { comparedQuantileBounds, quantileBounds, sharesAbove } from '../../stats/quantile-bounds.ts';
 import { type Claim, comparedSize, thresholdsOf, within } from './claim.ts';
+import { allBuckets } from './latency-buckets.ts';
 import type { Allowed, AnalysisPolicy } from './policy.ts';
 import { quantity } from './quantity.ts';
 import type { AnalysisState, Block } from './state.ts';
 
 /** Claims about quantiles of latency. */
 
-const BUCKETS = LATENCY_BOUNDS_SECONDS.length + 1;
-
-const histogramOf = (block: Block, side: 'canary' | 'stable'): Histogram => ({
+const histogramOf = (blocks: readonly Block[], side: 'canary' | 'stable'): Histogram => ({
   bounds: LATENCY_BOUNDS_SECONDS,
-  counts: block[side].latency,
+  counts: allBuckets(blocks.map((block) => block[side].latency)),
 });
 
-function pooled(histograms: readonly Histogram[]): Histogram {
-  const counts = Array.from({ length: BUCKETS }, (_, bucket) =>
-    total(histograms.map((histogram) => histogram.counts[bucket] ?? 0)),
-  );
-  return { bounds: LATENCY_BOUNDS_SECONDS, counts };
+const named = (share: number) => `p${Math.round(share * 100)}`;
+
+/** Of bounds as buckets give them: the value is above the lower one, so that it is beyond a limit that is just there. */
+function beside({ lower, upper }: Bounds, limit: number) {
+  return lower >= limit ? 'Unhealthy' : within({ lower, upper }, limit, 'Most');
 }
 
-const named = (share: number) => `p${Math.round(share * 100)}`;
+/**
+ * Between which values stable's quantile is. Beside copies, which nobody gives up, what its users gave up would have taken
+ * longer than was counted: all of it may be among the slowest.
+ */
+function stableEdges(stable: Histogram, share: number, cutShort: number): Bounds {
+  const { lower, upper } = quantileEdges(stable, share);
+  if (cutShort === 0) return { lower, upper };
+  const latest = share + cutShort / total(stable.counts);
+  return { lower, upper: latest > 1 ? Number.POSITIVE_INFINITY : quantileEdges(stable, latest).upper };
+}
+
+/** Bounds of one side's quantile by what it shows alone, with the bursts that there are at a value. */
+function boundsAlone(
+  blocks: readonly Histogram[],
+  whole: Histogram,
+  { policy, share, at, harmIs }: { policy: AnalysisPolicy; share: number; at: number; harmIs: 'Above' | 'Below' },
+): Bounds {
+  const effect = rateDesignEffect(blocks.map((block) => sharesAbove(block, at)));
+  return quantileBounds(whole, share, thresholdsOf(policy, total(whole.counts), effect, harmIs));
+}
 
 /** The canary's quantile less stable's, against an allowed increase. */
 export function latencyIncrease(state: AnalysisState, policy: AnalysisPolicy, share: number, allowed: Allowed): Claim {
   const blocks = state.blocks.map((block) => ({
-    canary: histogramOf(block, 'canary'),
-    stable: histogramOf(block, 'stable'),
+    canary: histogramOf([block], 'canary'),
+    stable: histogramOf([block], 'stable'),
   }));
-  const canary = pooled(blocks.map((block) => block.canary));
-  const stable = pooled(blocks.map((block) => block.stable));
+  const canary = histogramOf(state.blocks, 'canary');
+  const stable = histogramOf(state.blocks, 'stable');
   const [ofCanary, ofStable] = [quantile(canary, share), quantile(stable, share)];
-  const limit = 'relative' in allowed ? allowed.relative * ofStable : allowed.absolute;
-  // Two estimates of what bursts do, either of which errs on the safe side: at stable's quantile for both, where what slows
-  // both down together cancels out; and between what is measured and what is allowed, which at the limit is where the
-  // quantiles lie, and far from it is where nothing that moves a quantile a little matters.
+  const relative = 'relative' in allowed ? allowed.relative : 0;
+  const limit = 'relative' in allowed ? relative * ofStable : allowed.absolute;
+  // Two estimates of what bursts do: at stable's quantile for both, where what slows both down together cancels out; and
+  // between what is measured and what is allowed, which at the limit is where the quantiles lie, and far from it is where
+  // nothing that moves a quantile a little matters.
   const between = (ofCanary + ofStable + limit) / 2;
   const size = comparedSize(total(canary.counts), total(stable.counts));
   const thresholdsAt = (canaryAt: number, stableAt: number) => {
@@ -49,16 +69,39 @@ export function latencyIncrease(state: AnalysisState, policy: AnalysisPolicy, sh
   };
   const together = thresholdsAt(ofStable, ofStable);
   const apart = thresholdsAt(between, Math.max(0, between - limit));
+  // Harm takes the stricter one: bursts that each side has of its own may be seen at one of both only.
   const thresholds = {
-    lower: Math.min(together.lower, apart.lower),
+    lower: Math.max(together.lower, apart.lower),
     upper: Math.min(together.upper, apart.upper),
   };
   const bounds = comparedQuantileBounds(canary, stable, share, thresholds);
-  const lower = bounds.lower - ofStable;
-  const upper = bounds.upper - ofStable;
+  const cutShort = state.traffic === 'Mirror' ? total(state.blocks.map((block) => block.stable.cancelled)) : 0;
+  const edges = stableEdges(stable, share, cutShort);
+  // A relative increase asks for canary - (1 + r) stable; r stable is added so that all numbers are differences to stable.
+  const slope = 1 + relative;
+  // Minutes that are slow for stable say nothing for a canary that is slower than stable ever is: each side alone shows that.
+  const slowest = boundsAlone(
+    blocks.map((block) => block.stable),
+    stable,
+    { policy, share, at: Math.max(0, between - limit), harmIs: 'Below' },
+  ).upper;
+  const quickest = boundsAlone(
+    blocks.map((block) => block.canary),
+    canary,
+    { policy, share, at: ofStable + limit, harmIs: 'Above' },
+  ).lower;
+  const exceeds = {
+    lower: Math.max(
+      bounds.lower - slope * edges.upper,
+      cutShort > 0 ? Number.NEGATIVE_INFINITY : quickest - slope * slowest,
+    ),
+    upper: bounds.upper - slope * edges.lower,
+  };
+  const lower = exceeds.lower + relative * ofStable;
+  const upper = exceeds.upper + relative * ofStable;
   const brief = `${named(share)} ${quantity(ofCanary, 'Seconds')} against ${quantity(ofStable, 'Seconds')}`;
   return {
-    verdict: within({ lower, upper }, limit, 'Most'),
+    verdict: beside(exceeds, 'relative' in allowed ? 0 : allowed.absolute),
     unit: 'Seconds',
     stable: ofStable,
     canary: ofCanary,
@@ -75,14 +118,13 @@ export function latencyIncrease(state: AnalysisState, policy: AnalysisPolicy, sh
 
 /** The canary's quantile against a hard limit. */
 export function latencyLimit(state: AnalysisState, policy: AnalysisPolicy, share: number, max: number): Claim {
-  const blocks = state.blocks.map((block) => histogramOf(block, 'canary'));
-  const canary = pooled(blocks);
-  const effect = rateDesignEffect(blocks.map((block) => sharesAbove(block, max)));
-  const bounds = quantileBounds(canary, share, thresholdsOf(policy, total(canary.counts), effect, 'Above'));
+  const canary = histogramOf(state.blocks, 'canary');
+  const blocks = state.blocks.map((block) => histogramOf([block], 'canary'));
+  const bounds = boundsAlone(blocks, canary, { policy, share, at: max, harmIs: 'Above' });
   const value = quantile(canary, share);
   const brief = `${named(share)} ${quantity(value, 'Seconds')}`;
   return {
-    verdict: within(bounds, max, 'Most'),
+    verdict: beside(bounds, max),
     unit: 'Seconds',
     canary: value,
     estimate: value,

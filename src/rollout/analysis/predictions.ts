@@ -22,6 +22,8 @@ function labelKey(label: string): string {
   return (hash >>> 0).toString(16);
 }
 
+export const rowsOf = ({ counts, other }: PredictionCounts): number => total(Object.values(counts)) + other;
+
 /** Predictions as they are remembered until there are groups: labels by their keys. */
 export function keyed(predictions: PredictionCounts): PredictionCounts {
   if (predictions.kind !== 'Label') return predictions;
@@ -37,11 +39,12 @@ const byCount = (a: readonly [string, number], b: readonly [string, number]) => 
 
 /**
  * Groups by what stable predicted, of keyed predictions; undefined as long as that is too little.
- * @param blocks intervals that it was predicted in
+ * @param blocks intervals that stable predicted it in
  */
-export function groupingOf({ kind, counts, other }: PredictionCounts, blocks: number): Grouping | undefined {
+export function groupingOf(predictions: PredictionCounts, blocks: number): Grouping | undefined {
+  const { kind, counts } = predictions;
   const entries = Object.entries(counts);
-  if (total(Object.values(counts)) + other < REFERENCE_ROWS && blocks < REFERENCE_INTERVALS) return undefined;
+  if (rowsOf(predictions) < REFERENCE_ROWS && blocks < REFERENCE_INTERVALS) return undefined;
   if (kind === 'Label') {
     return {
       kind,
@@ -70,6 +73,10 @@ export function groupingOf({ kind, counts, other }: PredictionCounts, blocks: nu
   return { kind, lastBuckets };
 }
 
+/** Whether nothing is told apart: stable's predictions were too many labels to count, or no numbers. */
+export const isEmpty = (grouping: Grouping): boolean =>
+  (grouping.kind === 'Label' ? grouping.labels : grouping.lastBuckets).length === 0;
+
 /** The names of the groups, in order. What belongs to none is counted as other. */
 export function groupNames(grouping: Grouping): readonly string[] {
   const numbered = (groups: number) => Array.from({ length: groups }, (_, group) => String(group));
@@ -92,7 +99,7 @@ function groupOf(grouping: Grouping, key: string): string | undefined {
 export function grouped(grouping: Grouping, predictions: PredictionCounts): PredictionCounts {
   const { kind } = grouping;
   if (predictions.kind !== kind) {
-    return { kind, counts: {}, other: total(Object.values(predictions.counts)) + predictions.other };
+    return { kind, counts: {}, other: rowsOf(predictions) };
   }
   const counts: Record<string, number> = {};
   let { other } = predictions;

@@ -1,10 +1,18 @@
 import { differenceDesignEffect, occurrenceDesignEffect, rateDesignEffect } from '../../stats/design-effect.ts';
 import { total } from '../../stats/histogram.ts';
-import { differenceBounds, occurrenceBounds, type Proportion, rate, rateBounds, sum } from '../../stats/proportion.ts';
-import { type Claim, comparedSize, thresholdsOf, within } from './claim.ts';
+import {
+  type Bounds,
+  differenceBounds,
+  occurrenceBounds,
+  type Proportion,
+  rate,
+  rateBounds,
+  sum,
+} from '../../stats/proportion.ts';
+import { type Claim, comparedSize, MIN_INTERVALS, thresholdsOf, within } from './claim.ts';
 import type { Allowed, AnalysisPolicy } from './policy.ts';
 import { quantity } from './quantity.ts';
-import type { AnalysisState, Side } from './state.ts';
+import { type AnalysisState, answersOf, type Side } from './state.ts';
 
 /** Claims about shares and rates of requests. */
 
@@ -17,6 +25,8 @@ const failuresOf = ({ requests, errors, cancelled }: Side): Proportion => ({
   trials: requests,
 });
 
+const errorsOf = ({ requests, errors }: Side): Proportion => ({ events: errors, trials: requests });
+
 /** Most that the canary's share can be, and so most by which it can exceed another: bursts of stable leave it as it is. */
 function canaryAtMost(blocks: readonly { readonly canary: Proportion }[], policy: AnalysisPolicy): number {
   const samples = blocks.map((block) => block.canary);
@@ -24,23 +34,37 @@ function canaryAtMost(blocks: readonly { readonly canary: Proportion }[], policy
   return rateBounds(all, thresholdsOf(policy, all.trials, rateDesignEffect(samples), 'Above')).upper;
 }
 
-/** Failures of the canary less those of stable, against an allowed increase. */
-export function errorIncrease(state: AnalysisState, policy: AnalysisPolicy, allowed: Allowed): Claim {
-  const blocks = state.blocks.map((block) => ({
-    canary: failuresOf(block.canary),
-    stable: failuresOf(block.stable),
-  }));
+interface Compared {
+  readonly canary: Proportion;
+  readonly stable: Proportion;
+}
+
+/** Bounds of canary - slope * stable. */
+function comparedBounds(blocks: readonly Compared[], policy: AnalysisPolicy, slope: number): Bounds {
   const canary = sum(blocks.map((block) => block.canary));
   const stable = sum(blocks.map((block) => block.stable));
-  const effect = differenceDesignEffect(blocks);
-  const thresholds = thresholdsOf(policy, comparedSize(canary.trials, stable.trials), effect, 'Above');
-  const [share, stableShare] = [rate(canary), rate(stable)];
+  const size = comparedSize(canary.trials, stable.trials);
+  const thresholds = thresholdsOf(policy, size, differenceDesignEffect(blocks), 'Above');
+  return differenceBounds(canary, stable, thresholds, slope);
+}
+
+/** Failures of the canary less those of stable, against an allowed increase. */
+export function errorIncrease(state: AnalysisState, policy: AnalysisPolicy, allowed: Allowed): Claim {
+  const blocksBy = (ofStable: (side: Side) => Proportion) =>
+    state.blocks.map((block) => ({ canary: failuresOf(block.canary), stable: ofStable(block.stable) }));
+  const blocks = blocksBy(failuresOf);
+  const share = rate(sum(blocks.map((block) => block.canary)));
+  const stableShare = rate(sum(blocks.map((block) => block.stable)));
   // A relative increase asks for canary - (1 + r) stable; r stable is added so that all numbers are differences to stable.
   const relative = 'relative' in allowed ? allowed.relative : 0;
   const limit = 'relative' in allowed ? relative * stableShare : allowed.absolute;
-  const bounds = differenceBounds(canary, stable, thresholds, 1 + relative);
+  const bounds = comparedBounds(blocks, policy, 1 + relative);
   const lower = bounds.lower + relative * stableShare;
-  const upper = Math.min(bounds.upper + relative * stableShare, canaryAtMost(blocks, policy));
+  // Copies run on where users give up, and nobody knows what these would have had: harm takes it for errors, a pass for none.
+  const most =
+    state.traffic === 'Mirror' ? comparedBounds(blocksBy(errorsOf), policy, 1 + relative).upper : bounds.upper;
+  // What a relative increase allows is as uncertain as stable is, and the canary alone says nothing of that.
+  const upper = 'relative' in allowed ? most + relative * stableShare : Math.min(most, canaryAtMost(blocks, policy));
   const verdict = within({ lower, upper }, limit, 'Most');
   const isGivenUp = state.blocks.some((block) => block.canary.cancelled + block.stable.cancelled > 0);
   const subject = isGivenUp ? 'errors and given up' : 'errors';
@@ -112,26 +136,31 @@ export const agreement = (state: AnalysisState, policy: AnalysisPolicy, min: num
     'agreement',
   );
 
-/** Answers without an error a second, against a least or a largest rate. */
+/** Answers without an error a second, against a least or a largest rate: in the intervals of which all is known. */
 export function throughput(
   state: AnalysisState,
   policy: AnalysisPolicy,
   limit: number,
   limitIs: 'Most' | 'Least',
 ): Claim {
-  const perBlock = state.blocks.map(({ canary, durationMs }) => ({
-    events: canary.requests - canary.errors - canary.cancelled,
-    seconds: durationMs / 1_000,
-  }));
+  const perBlock = state.blocks
+    .map(({ canary, durationMs, partial }) => ({
+      events: answersOf(canary) - (partial?.answers ?? 0),
+      seconds: (durationMs - (partial?.durationMs ?? 0)) / 1_000,
+    }))
+    .filter((block) => block.seconds > 0);
   const events = total(perBlock.map((block) => block.events));
   const seconds = total(perBlock.map((block) => block.seconds));
   const effect = occurrenceDesignEffect(perBlock);
-  const thresholds = thresholdsOf(policy, events, effect, limitIs === 'Most' ? 'Above' : 'Below');
+  // Nothing answered is evidence too: time goes on as the answers do that there should have been.
+  const size = Math.max(events, limit * seconds);
+  const thresholds = thresholdsOf(policy, size, effect, limitIs === 'Most' ? 'Above' : 'Below');
   const bounds = occurrenceBounds({ events, seconds }, thresholds);
   const perSecond = seconds > 0 ? events / seconds : 0;
   const brief = `throughput ${quantity(perSecond, 'PerSecond')}`;
+  const untoldSeconds = total(state.blocks.map(({ partial }) => partial?.durationMs ?? 0)) / 1_000;
   return {
-    verdict: within(bounds, limit, limitIs),
+    verdict: perBlock.length < MIN_INTERVALS ? 'InsufficientData' : within(bounds, limit, limitIs),
     unit: 'PerSecond',
     canary: perSecond,
     estimate: perSecond,
@@ -140,6 +169,7 @@ export function throughput(
     brief,
     reason:
       `${brief}: between ${quantity(bounds.lower, 'PerSecond')} and ${quantity(bounds.upper, 'PerSecond')}, ` +
-      `at ${limitIs.toLowerCase()} ${quantity(limit, 'PerSecond')} is allowed`,
+      `at ${limitIs.toLowerCase()} ${quantity(limit, 'PerSecond')} is allowed` +
+      (untoldSeconds > 0 ? `, without ${quantity(untoldSeconds, 'Seconds')} in which not all pods told` : ''),
   };
 }

@@ -1,11 +1,12 @@
 import Type, { type Static } from 'typebox';
 import Value from 'typebox/value';
-import { LATENCY_BOUNDS_SECONDS, PredictionCounts, type RevisionCounts } from '../../api/counts.ts';
+import { PredictionCounts, type RevisionCounts } from '../../api/counts.ts';
 import { own } from '../../api/own.ts';
 import { total } from '../../stats/histogram.ts';
-import { addOutputs, type Interval } from './interval.ts';
+import { addOutputs, addPredictions, type Interval } from './interval.ts';
+import { allBuckets, LatencyBuckets, latencyBuckets } from './latency-buckets.ts';
 import type { Traffic } from './policy.ts';
-import { type Grouping, grouped, groupingOf, keyed } from './predictions.ts';
+import { type Grouping, grouped, groupingOf, keyed, rowsOf } from './predictions.ts';
 
 /**
  * What an analysis remembers of a step: what was counted, in blocks of intervals, so that the variance over intervals can
@@ -22,8 +23,7 @@ const Side = Type.Object(
     requests: count,
     errors: count,
     cancelled: count,
-    /** By bucket of LATENCY_BOUNDS_SECONDS, without those after the last that has any. */
-    latency: Type.Array(count, { maxItems: LATENCY_BOUNDS_SECONDS.length + 1 }),
+    latency: LatencyBuckets,
     predictions: Type.Record(Type.String(), PredictionCounts),
   },
   strict,
@@ -31,7 +31,15 @@ const Side = Type.Object(
 export type Side = Static<typeof Side>;
 
 const Block = Type.Object(
-  { durationMs: Type.Number({ minimum: 0 }), canary: Side, stable: Side, compared: count, agreed: count },
+  {
+    durationMs: Type.Number({ minimum: 0 }),
+    canary: Side,
+    stable: Side,
+    compared: count,
+    agreed: count,
+    /** The part of it that is of partial intervals: how long they were, and what the canary answered without an error. */
+    partial: Type.Optional(Type.Object({ durationMs: Type.Number({ minimum: 0 }), answers: count }, strict)),
+  },
   strict,
 );
 export type Block = Static<typeof Block>;
@@ -95,43 +103,57 @@ export function beginAnalysis(traffic: Traffic): AnalysisState {
   };
 }
 
-const trimmed = (buckets: readonly number[]) => buckets.slice(0, buckets.findLastIndex((bucket) => bucket > 0) + 1);
-
-const longer = (a: readonly number[], b: readonly number[]) =>
-  a.length >= b.length ? a.map((value, k) => value + (b[k] ?? 0)) : b.map((value, k) => value + (a[k] ?? 0));
-
 function addSides(a: Side, b: Side): Side {
   return {
     requests: a.requests + b.requests,
     errors: a.errors + b.errors,
     cancelled: a.cancelled + b.cancelled,
-    latency: longer(a.latency, b.latency),
+    latency: latencyBuckets(allBuckets([a.latency, b.latency])),
     predictions: addOutputs(a.predictions, b.predictions),
   };
 }
 
+function addPartial(a: Block['partial'], b: Block['partial']): Block['partial'] {
+  if (a === undefined || b === undefined) return a ?? b;
+  return { durationMs: a.durationMs + b.durationMs, answers: a.answers + b.answers };
+}
+
 function addBlocks(a: Block, b: Block): Block {
+  const partial = addPartial(a.partial, b.partial);
   return {
     durationMs: a.durationMs + b.durationMs,
     canary: addSides(a.canary, b.canary),
     stable: addSides(a.stable, b.stable),
     compared: a.compared + b.compared,
     agreed: a.agreed + b.agreed,
+    ...(partial && { partial }),
   };
 }
 
-function sideOf(counts: RevisionCounts | undefined, answers: 'Users' | 'Copies', traffic: Traffic): Side {
+/** What a revision answered without an error. */
+export const answersOf = ({ requests, errors, cancelled }: Side): number => requests - errors - cancelled;
+
+function sideOf(counts: RevisionCounts | undefined, answers: 'Users' | 'Copies'): Side {
   const answered = answers === 'Users' ? counts : counts?.mirror;
-  // Nobody gives up a copy: beside copies, what users gave up would be held against stable alone.
-  const cancelled = traffic === 'Mirror' ? 0 : (counts?.cancelled ?? 0);
-  const outputs = Object.entries(counts?.predictions ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+  // Nobody gives up a copy.
+  const cancelled = answers === 'Users' ? (counts?.cancelled ?? 0) : 0;
+  const outputs = Object.entries(counts?.predictions ?? {})
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .slice(0, MAX_OUTPUTS)
+    .filter(([, predictions]) => rowsOf(predictions) > 0);
   return {
     requests: (answered?.requests ?? 0) + cancelled,
     errors: answered?.errors ?? 0,
     cancelled,
-    latency: trimmed(answered?.latency.buckets ?? []),
-    predictions: Object.fromEntries(outputs.slice(0, MAX_OUTPUTS).map(([output, each]) => [output, keyed(each)])),
+    latency: latencyBuckets(answered?.latency.buckets ?? []),
+    predictions: Object.fromEntries(outputs.map(([output, each]) => [output, keyed(each)])),
   };
+}
+
+/** The canary's side with those outputs alone of which stable predicted something in the same interval: no others can be compared. */
+function besideStable(canary: Side, stable: Side): Side {
+  const compared = Object.entries(canary.predictions).filter(([output]) => Object.hasOwn(stable.predictions, output));
+  return { ...canary, predictions: Object.fromEntries(compared) };
 }
 
 /** Adds a block of one interval; where that makes too many, each two become one, of twice as many intervals. */
@@ -158,20 +180,14 @@ const groupedSide = (side: Side, output: string, grouping: Grouping): Side => {
   return { ...side, predictions: { ...side.predictions, [output]: grouped(grouping, predictions) } };
 };
 
-const SIDES = ['canary', 'stable'] as const;
-/** Stable predicts nothing of an output that only the canary has: all of its predictions are other ones. */
-const NOTHING_PREDICTED: PredictionCounts = { kind: 'Label', counts: {}, other: 0 };
-
 /** Decides the groups of an output's predictions as soon as stable has predicted enough. */
 function groupOutputs(state: AnalysisState): AnalysisState {
   let next = state;
-  const outputs = new Set(
-    state.blocks.flatMap((block) => SIDES.flatMap((side) => Object.keys(block[side].predictions))),
-  );
+  const outputs = new Set(state.blocks.flatMap(({ stable }) => Object.keys(stable.predictions)));
   for (const output of outputs) {
     if (Object.hasOwn(next.groupings, output)) continue;
-    const stable = own(next.blocks.map((block) => block.stable).reduce(addSides).predictions, output);
-    const grouping = groupingOf(stable ?? NOTHING_PREDICTED, next.blocks.length);
+    const predicted = next.blocks.flatMap(({ stable }) => own(stable.predictions, output) ?? []);
+    const grouping = groupingOf(predicted.reduce(addPredictions), predicted.length);
     if (grouping === undefined) continue;
     const blocks = next.blocks.map((block) => ({
       ...block,
@@ -201,17 +217,18 @@ export function observe(state: AnalysisState, interval: Interval): AnalysisState
   }
   const { failure: _, ...read } = state;
   const next: AnalysisState = { ...read, consecutiveFailures: 0 };
-  const sides = {
-    canary: sideOf(interval.canary, state.traffic === 'Mirror' ? 'Copies' : 'Users', state.traffic),
-    stable: sideOf(interval.stable, 'Users', state.traffic),
-  };
+  const stable = sideOf(interval.stable, 'Users');
+  const canary = sideOf(interval.canary, state.traffic === 'Mirror' ? 'Copies' : 'Users');
+  const sides = { canary: besideStable(canary, stable), stable };
   const isIdle = sides.canary.requests === 0 || (state.traffic !== 'Whole' && sides.stable.requests === 0);
   if (isIdle) return { ...next, lastIdle: true };
+  const durationMs = Math.max(0, interval.durationMs);
   let block: Block = {
-    durationMs: Math.max(0, interval.durationMs),
+    durationMs,
     ...sides,
     compared: interval.canary?.mirror?.compared ?? 0,
     agreed: interval.canary?.mirror?.agreed ?? 0,
+    ...(interval.isPartial === true && { partial: { durationMs, answers: answersOf(sides.canary) } }),
   };
   for (const [output, grouping] of Object.entries(state.groupings)) {
     block = {

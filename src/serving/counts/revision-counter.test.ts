@@ -1,6 +1,11 @@
 import Value from 'typebox/value';
 import { expect, test } from 'vitest';
-import { CountsSnapshot, LATENCY_BOUNDS_SECONDS, RevisionCounts } from '../../api/counts.ts';
+import {
+  COARSE_LATENCY_BOUNDS_SECONDS,
+  CountsSnapshot,
+  LATENCY_BOUNDS_SECONDS,
+  RevisionCounts,
+} from '../../api/counts.ts';
 import { RevisionCounter } from './revision-counter.ts';
 import { RevisionCounters } from './revision-counters.ts';
 
@@ -20,6 +25,14 @@ test('requests that the client gave up count apart, with the time until then as 
   expect(counts.latency.buckets[LATENCY_BOUNDS_SECONDS.indexOf(0.001)]).toBe(1);
   expect(counts.latency.buckets.at(-1)).toBe(1);
   expect(Value.Check(RevisionCounts, counts)).toBe(true);
+});
+
+test('bounds of latencies ascend, the coarse ones are among them, and none is a tenth above the one before', () => {
+  expect([...LATENCY_BOUNDS_SECONDS].sort((a, b) => a - b)).toEqual(LATENCY_BOUNDS_SECONDS);
+  expect(new Set(LATENCY_BOUNDS_SECONDS).size).toBe(LATENCY_BOUNDS_SECONDS.length);
+  expect(COARSE_LATENCY_BOUNDS_SECONDS.filter((bound) => !LATENCY_BOUNDS_SECONDS.includes(bound))).toEqual([]);
+  const ratios = LATENCY_BOUNDS_SECONDS.slice(1).map((bound, k) => bound / (LATENCY_BOUNDS_SECONDS[k] ?? 0));
+  expect(Math.max(...ratios)).toBeLessThan(1.1);
 });
 
 test('counts with fields that a later version adds are read: of two versions at work either may be the newer one', () => {

@@ -48,6 +48,8 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 /** A book whose router and Prometheus answer as the test says. */
 class PlayedBook {
   nowMs = 1_000;
+  /** How far the wall clock was set back. */
+  behindMs = 0;
   requests = 0;
   /** Whether the router answers; what is asked meanwhile never gets an answer. */
   isRouterThere = true;
@@ -58,7 +60,10 @@ class PlayedBook {
   readonly book: AnalysisBook;
 
   constructor() {
-    const reader = new CountsReader({ fetch: () => this.#counts(), clock: { now: () => this.nowMs } });
+    const reader = new CountsReader({
+      fetch: () => this.#counts(),
+      clock: { monotonic: () => this.nowMs + this.behindMs },
+    });
     this.book = new AnalysisBook(reader, async ({ query }, signal) => {
       this.asked.queries.push(query);
       return await this.prometheus(signal);
@@ -203,6 +208,19 @@ describe('what is remembered is written', () => {
       played.nowMs += 10_000;
     }
     expect(writtenAtMs).toEqual([1_000, 31_000, 61_000]);
+  });
+
+  test('also where the clock was set back, over which counts and queries go on', async () => {
+    const played = new PlayedBook();
+    played.nowMs = 7_200_000;
+    await played.pass(5);
+    expect(played.state.queries.revenue).toMatchObject({ successful: 4 });
+    [played.nowMs, played.behindMs] = [1_000, played.nowMs - 1_000];
+    expect(played.advance().text).toBeUndefined();
+    await settled();
+    expect(played.advance().text).toBeDefined();
+    expect(played.state.blocks).toHaveLength(5);
+    expect(played.state.queries.revenue).toMatchObject({ successful: 5 });
   });
 
   test('and another process goes on from there', async () => {

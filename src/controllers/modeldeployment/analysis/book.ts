@@ -172,7 +172,9 @@ function withAnswers(state: AnalysisState, policy: AnalysisPolicy, { asking }: E
 /** A verdict that decides is written before anything follows from it; counts alone only now and then. */
 function textToWrite(entry: Entry, spec: ModelDeploymentSpec, nowMs: number): string | undefined {
   const { kind } = judgeStep(entry.record, spec).verdict;
-  if (kind === entry.writtenVerdict && nowMs < entry.writtenAtMs + WRITE_EVERY_MS) return undefined;
+  const ageMs = nowMs - entry.writtenAtMs;
+  // Below 0 where the clock was set back.
+  if (kind === entry.writtenVerdict && ageMs >= 0 && ageMs < WRITE_EVERY_MS) return undefined;
   entry.writtenVerdict = kind;
   entry.writtenAtMs = nowMs;
   return recordText(entry.record);

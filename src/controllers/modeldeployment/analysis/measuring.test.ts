@@ -78,3 +78,19 @@ test('a stop of the process cuts it short', () => {
   stop.abort();
   expect(begun[0]?.signal.aborted).toBe(true);
 });
+
+test('one is begun though the clock was set back since the one before, or before the first', async () => {
+  const { measuring, advance, begun } = played();
+  advance(7_200_000);
+  begun[0]?.resolve(7);
+  await settled();
+  measuring.take();
+  advance(7_200_003);
+  expect(begun).toHaveLength(1);
+  advance(20);
+  expect(begun).toHaveLength(2);
+
+  const first = played(7_200_000);
+  first.advance(20);
+  expect(first.begun).toHaveLength(1);
+});

@@ -31,7 +31,8 @@ export class Measuring<T> {
   advance({ nowMs, intervalMs, stop, measure, whenDone }: MeasuringInput<T>): number | undefined {
     if (this.#underWay !== undefined) return undefined;
     const dueAtMs = this.#startedAtMs === undefined ? this.#firstAtMs : this.#startedAtMs + intervalMs;
-    if (nowMs < dueAtMs) return dueAtMs;
+    // None is ever due later than in an interval, but where the clock was set back.
+    if (nowMs < dueAtMs && dueAtMs <= nowMs + intervalMs) return dueAtMs;
     this.#startedAtMs = nowMs;
     const cancel = new AbortController();
     this.#underWay = cancel;

@@ -111,6 +111,18 @@ test('what some tell is an interval; what the others counted is in their next on
   ).toEqual(['first', [1, undefined], [11, undefined]]);
 });
 
+test('an interval that not all told says so, and so does one over which the clock was set back', () => {
+  const counting = new Counting('churn', 'Routers');
+  const take = (atMs: number, ...routers: readonly CountsReading[]) =>
+    counting.take({ atMs, routers, servers: [] }, revisions);
+  take(0, told('a', counted(0)), told('b', counted(0)));
+  expect(take(10_000, told('a', counted(60)), told('b', counted(60)))).not.toHaveProperty('isPartial');
+  expect(take(20_000, told('a', counted(120)), silent('b'))).toMatchObject({ isPartial: true });
+  expect(take(30_000, told('a', counted(180)), told('b', counted(180)))).toMatchObject({ isPartial: true });
+  expect(take(40_000, told('a', counted(240)), told('b', counted(240)))).not.toHaveProperty('isPartial');
+  expect(take(5_000, told('a', counted(300)), told('b', counted(300)))).toMatchObject({ isPartial: true });
+});
+
 test('an interval after failed readings is as long as the time in which its counts were made', () => {
   const counting = new Counting('churn', 'Routers');
   const at = (atMs: number, router: CountsReading) =>

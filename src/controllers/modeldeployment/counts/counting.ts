@@ -46,7 +46,7 @@ export class Counting {
   ): Interval | undefined {
     const isByRouters = this.#requestsFrom === 'Routers';
     const answering = isByRouters ? routers : servers;
-    const requests = (isByRouters ? this.#routers : this.#servers).take(answering);
+    const { instances: requests, isWhole } = (isByRouters ? this.#routers : this.#servers).take(answering);
     const failures = answering.flatMap((reading) => ('failure' in reading ? [reading.failure] : []));
     if (requests.length === 0 && failures.length === answering.length) {
       return {
@@ -55,7 +55,7 @@ export class Counting {
       };
     }
     // Not of a reading that failed: their next one then covers the same time as the next one of routers.
-    const predictions = isByRouters ? this.#servers.take(servers) : requests;
+    const predictions = isByRouters ? this.#servers.take(servers).instances : requests;
     const beforeMs = this.#countedAtMs;
     this.#countedAtMs = atMs;
     if (beforeMs === undefined) return undefined;
@@ -65,6 +65,8 @@ export class Counting {
     return {
       endMs: atMs,
       durationMs: atMs - beforeMs,
+      // Where the clock was set back, nobody knows how long it was either.
+      ...((!isWhole || atMs <= beforeMs) && { isPartial: true }),
       ...(ofCanary && { canary: ofCanary }),
       ...(ofStable && { stable: ofStable }),
     };

@@ -8,6 +8,16 @@ export interface InstanceInterval {
   readonly revisions: Readonly<Record<string, RevisionCounts>>;
 }
 
+/** What all of them counted since the reading before. */
+export interface LedgerInterval {
+  readonly instances: readonly InstanceInterval[];
+  /**
+   * It is all that was counted since, and nothing older: whoever told at the reading before has told again or left its last
+   * counts, and whoever has told now also did so before, or is new.
+   */
+  readonly isWhole: boolean;
+}
+
 type ByRevision = Readonly<Record<string, RevisionCounts>>;
 
 /**
@@ -21,6 +31,8 @@ export class CountsLedger {
   /** Of pods that were among the sources before: the process that was read there; undefined where none ever was. */
   readonly #pods = new Map<string, string | undefined>();
   readonly #counts = new Map<string, ByRevision>();
+  /** The processes that told at the reading before, by pod. */
+  #told: ReadonlyMap<string, string> = new Map();
   /** Of processes that have stopped: what waits for the next reading, and whose was taken in already. */
   readonly #waiting = new Map<string, LastCounts>();
   #ended = new Set<string>();
@@ -39,46 +51,65 @@ export class CountsLedger {
     }
   }
 
-  /**
-   * Takes in one reading of all sources.
-   * @returns what was counted since the reading before; nothing for the first one
-   */
-  take(readings: readonly CountsReading[]): readonly InstanceInterval[] {
-    const intervals: InstanceInterval[] = [];
+  /** Takes in one reading of all sources. The first one gives no counts: it is what later ones are compared with. */
+  take(readings: readonly CountsReading[]): LedgerInterval {
+    const before = this.#told;
+    const [told, stopped] = [new Map<string, string>(), new Set<string>()];
+    const intervals: (InstanceInterval | undefined)[] = [];
+    let isWhole = readings.every((reading) => 'snapshot' in reading);
     const add = (uid: string, snapshot: CountsSnapshot) => {
-      const interval = this.#takeOne(uid, snapshot);
-      if (this.#hasBegun && interval !== undefined) intervals.push(interval);
+      // What it counted before the reading at which it did not tell comes with this one, or never.
+      isWhole &&= before.has(uid) || !this.#pods.has(uid);
+      intervals.push(this.#intervalOf(uid, snapshot));
     };
-    for (const reading of readings) {
-      const { uid } = reading.source;
-      if ('snapshot' in reading) add(uid, reading.snapshot);
-      else if (!this.#pods.has(uid)) this.#pods.set(uid, undefined);
-    }
+    // Before the readings, since the next process of a pod takes the place of the one that has stopped.
     for (const { uid, snapshot } of this.#waiting.values()) {
-      add(uid, snapshot);
       this.#ended.add(snapshot.instance);
+      // A pod keeps the last counts of a process that stopped long ago, however often its container was started since.
+      if (this.#pods.has(uid) && !this.#counts.has(snapshot.instance)) continue;
+      stopped.add(snapshot.instance);
+      add(uid, snapshot);
     }
     this.#waiting.clear();
+    for (const reading of readings) {
+      const { uid } = reading.source;
+      if ('failure' in reading) {
+        if (!this.#pods.has(uid)) this.#pods.set(uid, undefined);
+      } else if (!this.#ended.has(reading.snapshot.instance)) {
+        add(uid, reading.snapshot);
+        this.#begin(uid, reading.snapshot.instance);
+        told.set(uid, reading.snapshot.instance);
+      }
+    }
+    const here = new Set(told.values());
+    isWhole &&= [...before.values()].every((instance) => here.has(instance) || stopped.has(instance));
+    // Where nobody told anything, what comes next is compared with the reading before.
+    if (intervals.length > 0) this.#told = told;
+    const instances = this.#hasBegun ? intervals.filter((interval) => interval !== undefined) : [];
     // Where nobody was asked, there is nothing yet that later counts could be compared with.
     this.#hasBegun ||= readings.length > 0;
-    return intervals;
+    return { instances, isWhole };
   }
 
-  #takeOne(uid: string, { instance, revisions }: CountsSnapshot): InstanceInterval | undefined {
+  /** @returns undefined where it is not known how much of its counts is older than the reading before */
+  #intervalOf(uid: string, { instance, revisions }: CountsSnapshot): InstanceInterval | undefined {
     const now = revisions[this.#modelDeployment] ?? {};
     const before = this.#counts.get(instance);
-    // It was there at the reading before but never told: how much of this is older than that is unknown.
-    const isOfUnknownAge = before === undefined && this.#pods.has(uid) && this.#pods.get(uid) === undefined;
-    const former = this.#pods.get(uid);
-    if (former !== undefined && former !== instance) this.#counts.delete(former);
-    this.#pods.set(uid, instance);
     this.#counts.set(instance, now);
-    if (isOfUnknownAge) return undefined;
+    // It was there at the reading before but never told.
+    if (before === undefined && this.#pods.has(uid) && this.#pods.get(uid) === undefined) return undefined;
     const counted = Object.entries(now).map(([revision, counts]) => [
       revision,
       countsDifference(counts, before?.[revision]),
     ]);
     return { instance, revisions: Object.fromEntries(counted) };
+  }
+
+  /** The process that is read in a pod from now on. */
+  #begin(uid: string, instance: string): void {
+    const former = this.#pods.get(uid);
+    if (former !== undefined && former !== instance) this.#counts.delete(former);
+    this.#pods.set(uid, instance);
   }
 }
 

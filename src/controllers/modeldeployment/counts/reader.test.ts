@@ -30,7 +30,7 @@ async function readerOf(answer: (server: { asked: number }) => { status?: number
   let nowMs = 0;
   const reader = new CountsReader({
     fetch: http.fetch,
-    clock: { now: () => nowMs },
+    clock: { monotonic: () => nowMs },
     port: (server.address() as AddressInfo).port,
     timeoutMs: 60_000,
   });

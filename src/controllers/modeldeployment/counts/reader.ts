@@ -24,7 +24,7 @@ export type FetchCounts = (url: string, signal: AbortSignal) => Promise<string>;
 
 export interface CountsReaderOptions {
   readonly fetch: FetchCounts;
-  readonly clock: Pick<Clock, 'now'>;
+  readonly clock: Pick<Clock, 'monotonic'>;
   /** Port on which routers and servers tell their counts; `PORTS.metrics` but in tests. */
   readonly port?: number;
   /** How long a source may take to tell them; 2 s. */
@@ -50,7 +50,7 @@ export class CountsReader {
   }
 
   async read(sources: readonly CountsSource[], signal: AbortSignal): Promise<readonly CountsReading[]> {
-    const nowMs = this.#options.clock.now();
+    const nowMs = this.#options.clock.monotonic();
     for (const [uid, { atMs }] of this.#recent) if (nowMs - atMs >= FRESH_MS) this.#recent.delete(uid);
     return await Promise.all(sources.map((source) => this.#readOnce(source, nowMs, signal)));
   }

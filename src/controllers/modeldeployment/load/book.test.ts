@@ -48,7 +48,7 @@ test('the book reads once an interval without being waited for, and answers by w
   };
   const key = 'shop/churn';
   const { signal } = new AbortController();
-  const book = new LoadBook(new CountsReader({ fetch, clock: { now: () => nowMs } }));
+  const book = new LoadBook(new CountsReader({ fetch, clock: { monotonic: () => nowMs } }));
   const pods = () => book.podsFor(key, 8, 1, nowMs);
   const advance = () => book.advance({ key, routers: [source('a')], counts: all, nowMs, signal });
   expect(pods()).toBe(1);
@@ -64,4 +64,17 @@ test('the book reads once an interval without being waited for, and answers by w
   expect(reads).toBe(2);
   book.forget(key);
   expect(book.podsFor(key, 8, 3, nowMs)).toBe(3);
+});
+
+test('the book reads again though the clock was set back', async () => {
+  const asked: number[] = [];
+  const fetch = async () => JSON.stringify(snapshot({ churn: { 'churn-1': asked.push(0) } }));
+  const book = new LoadBook(new CountsReader({ fetch, clock: { monotonic: () => asked.length * 1_000 } }));
+  const { signal } = new AbortController();
+  const advance = (nowMs: number) =>
+    book.advance({ key: 'shop/churn', routers: [source('a')], counts: all, nowMs, signal });
+  advance(7_200_000);
+  await expect.poll(() => advance(7_200_001)).toBe(7_200_000 + LOAD_INTERVAL_MS);
+  advance(0);
+  expect(asked).toHaveLength(2);
 });

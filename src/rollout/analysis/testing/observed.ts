@@ -9,12 +9,25 @@ export interface Answers {
   readonly errors?: number;
   /** Beside `requests`; they waited as long as the others. */
   readonly cancelled?: number;
-  /** Index of the bucket of all latencies. */
-  readonly bucket?: number;
+  /** Of each request. */
+  readonly latencySeconds?: number;
   readonly agreed?: number;
 }
 
-export function counts({ requests, errors = 0, cancelled = 0, bucket = 12, agreed }: Answers): RevisionCounts {
+/** The index of the bucket in which a latency is counted. */
+export function bucketOf(seconds: number): number {
+  const bucket = LATENCY_BOUNDS_SECONDS.findIndex((bound) => seconds <= bound);
+  return bucket === -1 ? LATENCY_BOUNDS_SECONDS.length : bucket;
+}
+
+export function counts({
+  requests,
+  errors = 0,
+  cancelled = 0,
+  latencySeconds = 0.011,
+  agreed,
+}: Answers): RevisionCounts {
+  const bucket = bucketOf(latencySeconds);
   const buckets = Array.from({ length: LATENCY_BOUNDS_SECONDS.length + 1 }, (_, k) =>
     k === bucket ? requests - errors + cancelled : 0,
   );

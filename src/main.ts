@@ -44,10 +44,11 @@ process.on('newListener', (event) => {
 });
 
 const program = new Command('fairlead').description('Runs machine-learning models in production on Kubernetes');
-const asked = process.argv[2];
-for (const [name, load] of Object.entries(roles)) {
-  if (asked === name || asked === undefined || asked === '--help' || asked === '-h' || asked === 'help') {
-    program.addCommand((await load()).command);
-  }
-}
+const asked = process.argv[2] ?? '';
+const load = Object.hasOwn(roles, asked) ? roles[asked] : undefined;
+// All of them, to be shown, or for one that was meant to be suggested.
+const loads = load === undefined ? Object.values(roles) : [load];
+for (const loadOne of loads) program.addCommand((await loadOne()).command);
+if (load === undefined)
+  program.showHelpAfterError('(flags go behind the verb: fairlead get rollout NAME -n NAMESPACE)');
 await program.parseAsync();

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { HandledAction } from '../api/v1alpha1/model-deployment-status.ts';
 import type { ActionVerb } from '../rollout/action.ts';
+import { systemClock } from '../runtime/clock.ts';
 import { type Cluster, type ClusterFlags, CommandError, onCluster, sentenceOf, withClusterFlags } from './cluster.ts';
 import { terminalOptions } from './get-command.ts';
 import { outcomeOf, requestAction } from './request-action.ts';
@@ -52,7 +53,7 @@ async function act(
     return;
   }
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), timeout * 1000);
+  const cancelTimer = systemClock.after(timeout * 1000, () => stop.abort());
   let handled: { readonly outcome: HandledAction; readonly view: RolloutView } | undefined;
   try {
     // What cannot be read now would be waited for in vain.
@@ -70,7 +71,7 @@ async function act(
   } catch (error) {
     throw new CommandError(`asked for ${action}, but what comes of it cannot be seen: ${sentenceOf(error)}`);
   } finally {
-    clearTimeout(timer);
+    cancelTimer();
   }
   if (handled === undefined) {
     throw new CommandError(

@@ -35,7 +35,7 @@ function start(...args: readonly string[]) {
     said.errors += chunk.toString();
   });
   const ended = new Promise<Ended>((resolve) => child.on('close', (code) => resolve({ code, ...said })));
-  return { said, ended };
+  return { said, ended, stopReading: () => child.stdout.destroy() };
 }
 
 const fairlead = (...args: readonly string[]) => start(...args).ended;
@@ -91,6 +91,12 @@ describe('fairlead promote and its like', () => {
       output: '',
       errors: expect.stringContaining('was refused: it is not paused'),
     });
+  });
+
+  test('wait for as long as they are told to, also for longer than timers of Node last', async () => {
+    const long = fairlead('promote', 'churn', '--timeout', '2147484');
+    const [ended] = await Promise.all([long, handle('Done', 'goes on')]);
+    expect(ended).toMatchObject({ code: 0, errors: '' });
   });
 
   test('end with exit code 1 where nobody handles them in time', async () => {
@@ -158,6 +164,25 @@ describe('fairlead get rollout', () => {
     await shows('50% of the traffic');
     await cluster.client.delete(MODEL_DEPLOYMENTS, churn());
     expect(await ended).toMatchObject({ code: 1, errors: 'error: ModelDeployment churn was deleted\n' });
+  });
+});
+
+describe('where nobody reads the output any more, as after head', () => {
+  test('-w ends without a word', async () => {
+    const { said, stopReading, ended } = start('get', 'rollout', 'churn', '-w');
+    await eventually('it shows something', () => said.output !== '');
+    stopReading();
+    await tell({ canary: { revision: 'churn-9c1d', replicas: 2, ready: 2, weight: 50 } });
+    expect(await ended).toMatchObject({ code: 0, errors: '' });
+  });
+
+  test.each([
+    ['get', 'rollout', 'churn'],
+    ['undo', 'churn', '--no-wait'],
+  ])('so does %s %s', async (...args) => {
+    const { stopReading, ended } = start(...args);
+    stopReading();
+    expect(await ended).toMatchObject({ code: 0, errors: '' });
   });
 });
 

@@ -7,6 +7,7 @@ import { loadUserKubeConfig } from '../runtime/kube-config.ts';
 import { KubeTransport } from '../runtime/kube-transport.ts';
 import { describeError } from '../runtime/outcome.ts';
 import { defineResource, type KubeObject } from '../runtime/types.ts';
+import { whenReaderStops } from './closed-output.ts';
 
 /** As whom a person works on which cluster: as with kubectl, whose flags and files these are. */
 
@@ -30,6 +31,8 @@ export function withClusterFlags(command: Command): Command {
 export interface Cluster {
   readonly client: ApiClient;
   readonly namespace: string;
+  /** Aborts when nobody reads the output any more, as after `head`: there is nothing left to show. */
+  readonly unread: AbortSignal;
   /** The user as the API server knows them. */
   whoAmI(): Promise<string>;
 }
@@ -57,12 +60,15 @@ export async function onCluster(
   flags: ClusterFlags,
   work: (cluster: Cluster) => Promise<void>,
 ): Promise<void> {
+  const unread = new AbortController();
+  whenReaderStops(process.stdout, () => unread.abort());
   let transport: KubeTransport | undefined;
   try {
     const config = loadUserKubeConfig(flags);
     transport = new KubeTransport(config, { clock: systemClock });
     const client = new ApiClient(transport, CLI_FIELD_MANAGER);
-    await work({ client, namespace: flags.namespace ?? namespaceOf(config), whoAmI: () => whoAmI(client) });
+    const namespace = flags.namespace ?? namespaceOf(config);
+    await work({ client, namespace, unread: unread.signal, whoAmI: () => whoAmI(client) });
   } catch (error) {
     self.error(`error: ${sentenceOf(error)}`);
   } finally {

@@ -19,7 +19,7 @@ const rollout = withClusterFlags(new Command('rollout'))
   .option('-w, --watch', 'go on showing it as it changes, until Ctrl-C', false)
   .addOption(new Option('-o, --output <format>', 'the objects instead of a tree').choices(['json']))
   .action(async (name: string, flags: GetFlags, self: Command) => {
-    await onCluster(self, flags, async ({ client, namespace }) => {
+    await onCluster(self, flags, async ({ client, namespace, unread }) => {
       const at = { namespace, name };
       if (!flags.watch) {
         process.stdout.write(`${shown(await readRollout(client, at), flags)}\n`);
@@ -28,6 +28,7 @@ const rollout = withClusterFlags(new Command('rollout'))
       const stop = new AbortController();
       process.once('SIGINT', () => stop.abort());
       process.once('SIGTERM', () => stop.abort());
+      unread.addEventListener('abort', () => stop.abort());
       // Also says at once that there is no such object, where waiting for one would be of no help.
       let view: RolloutView | undefined = await readRollout(client, at);
       const screen = new Screen(process.stdout);

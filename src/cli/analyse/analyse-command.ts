@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import type { Traffic } from '../../rollout/analysis/policy.ts';
 import type { RecordedReading } from '../../rollout/analysis/record.ts';
 import type { VerdictWord } from '../../rollout/analysis/verdict.ts';
-import { whenReaderStops } from './closed-output.ts';
+import { whenReaderStops } from '../closed-output.ts';
 import { type PolicyFlags, policyInFile } from './policy-file.ts';
 import { readingsIn } from './readings.ts';
 import { replay } from './replay.ts';

@@ -6,6 +6,7 @@ import { Analysis } from '../../api/v1alpha1/analysis.ts';
 import { Rollout } from '../../api/v1alpha1/rollout.ts';
 import { type AnalysisPolicy, compilePolicy, type Traffic } from '../../rollout/analysis/policy.ts';
 import { compileRollout } from '../../rollout/compile.ts';
+import { brokenRule } from './validation-rules.ts';
 
 /** A file that holds no analysis. */
 export class InvalidPolicy extends Error {
@@ -26,16 +27,20 @@ function unknownField(value: unknown, known: unknown, path: string): string | un
   return undefined;
 }
 
-/** What a schema describes, with its defaults. @throws {InvalidPolicy} naming the first field that does not fit */
+/** What a schema describes, with its defaults, as the API server would take it. @throws {InvalidPolicy} naming the first field that does not fit */
 function checked(schema: TSchema, value: unknown, path: string): unknown {
   const unknown = unknownField(value, Value.Clean(schema, structuredClone(value)), path);
   if (unknown !== undefined) throw new InvalidPolicy(`${unknown} is no field`);
   const whole = Value.Default(schema, structuredClone(value));
-  if (Value.Check(schema, whole)) return whole;
-  const [first] = Value.Errors(schema, whole);
-  throw new InvalidPolicy(
-    `${path}${first?.instancePath.replaceAll('/', '.') ?? ''} ${first?.message ?? 'does not fit'}`,
-  );
+  if (!Value.Check(schema, whole)) {
+    const [first] = Value.Errors(schema, whole);
+    throw new InvalidPolicy(
+      `${path}${first?.instancePath.replaceAll('/', '.') ?? ''} ${first?.message ?? 'does not fit'}`,
+    );
+  }
+  const broken = brokenRule(schema, whole, path);
+  if (broken !== undefined) throw new InvalidPolicy(broken);
+  return whole;
 }
 
 function parsed(text: string): unknown {

@@ -9,7 +9,7 @@ import {
 } from '../../controllers/modeldeployment/analysis/queries.ts';
 import { httpCounts, parseCounts } from '../../controllers/modeldeployment/counts/reader.ts';
 import { prometheusClient } from '../../integrations/prometheus.ts';
-import { whenReaderStops } from './closed-output.ts';
+import { whenReaderStops } from '../closed-output.ts';
 import { type PolicyFlags, policyInFile } from './policy-file.ts';
 import { type RecordOptions, recordCounts } from './record-counts.ts';
 

@@ -31,7 +31,8 @@ export function inferenceServer(
       log: undefined,
       serverVersion: '1.2.3',
       instance: 'server_1',
-      delay: async () => undefined,
+      // A turn of the event loop: whatever a stop waits for in between must be able to happen.
+      delay: () => new Promise((resolve) => setImmediate(resolve)),
       ...dependencies,
     },
   );

@@ -28,13 +28,13 @@ export const LATENCY_BOUNDS_SECONDS: readonly number[] = COARSE_LATENCY_BOUNDS_S
   );
 });
 
-const LATENCY_BUCKETS = LATENCY_BOUNDS_SECONDS.length + 1;
+export const LATENCY_BUCKETS = LATENCY_BOUNDS_SECONDS.length + 1;
 
 const count = Type.Integer({ minimum: 0 });
 
 export const LatencyCounts = Type.Object({
-  /** One more than LATENCY_BOUNDS_SECONDS. */
-  buckets: Type.Array(count, { minItems: LATENCY_BUCKETS, maxItems: LATENCY_BUCKETS }),
+  /** `LATENCY_BUCKETS`, but of processes of other versions: pods of a revision keep theirs. */
+  buckets: Type.Array(count, { maxItems: 1024 }),
   sumSeconds: Type.Number({ minimum: 0 }),
 });
 export type LatencyCounts = Static<typeof LatencyCounts>;

@@ -4,8 +4,8 @@ const HOST_AND_PORT = /^(?:\[[^\]]*\]|[^:@]*)(?::[0-9]*)?$/;
 export function withoutSecrets(uri: string): string {
   const { scheme = '', rest = uri } = /^(?<scheme>[^/?#]*:\/\/)(?<rest>.*)$/s.exec(uri)?.groups ?? {};
   const end = mayHoldUser(scheme, rest) ? rest.lastIndexOf('@') : -1;
-  // A password may hold a ?, and a query an @: which of both it is cannot be told, and neither is shown.
-  if (/[?#]/.test(rest.slice(0, end + 1))) return `${scheme}...`;
+  // A password may hold a / or a ?, and a path or a query an @: which of them it is cannot be told, and none is shown.
+  if (/[/?#]/.test(rest.slice(0, end + 1))) return `${scheme}...`;
   return `${scheme}${rest.slice(end + 1).replace(/[?#].*$/s, '')}`;
 }
 

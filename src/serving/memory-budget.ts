@@ -17,13 +17,26 @@ export class MemoryBudget {
 
   /** @throws InferenceError QueueFull when that much is not left. */
   take(bytes: number): void {
-    if (this.#usedBytes + bytes > this.#maxBytes) {
-      throw new InferenceError(
-        'QueueFull',
-        `${this.#of} of other requests fill ${this.#usedBytes} of ${this.#maxBytes} bytes`,
-      );
-    }
+    if (this.#usedBytes + bytes > this.#maxBytes) throw this.#full(this.#usedBytes);
     this.#usedBytes += bytes;
+  }
+
+  /**
+   * As `take`, but where other requests have next to nothing any size is given: an answer that is larger than the whole
+   * would be refused for ever, after a run of the model each time.
+   * @param ownBytes what the request that is answered has taken, about
+   */
+  takeForAnswer(bytes: number, ownBytes: number): void {
+    const othersBytes = this.#usedBytes - ownBytes;
+    if (this.#usedBytes + bytes > this.#maxBytes && othersBytes > FREE_ANSWER_BYTES) throw this.#full(othersBytes);
+    this.#usedBytes += bytes;
+  }
+
+  #full(othersBytes: number): InferenceError {
+    return new InferenceError(
+      'QueueFull',
+      `${this.#of} of other requests fill ${othersBytes} of ${this.#maxBytes} bytes`,
+    );
   }
 
   release(bytes: number): void {

@@ -62,7 +62,7 @@ async function serve(flags: ServerFlags & { readonly logLevel: LogLevel }): Prom
   process.on('SIGINT', onSignal);
   process.exitCode = await run(flags, logger, stop.signal, hurry).catch((error: unknown) => fail(error, logger));
   // Connections that were cut off may leave handles behind; what counts has been answered and written.
-  logger.end(() => (hurry.signal.aborted ? exitAmidRuns() : process.exit()));
+  logger.end(() => (process.exitCode === 1 && hurry.signal.aborted ? exitAmidRuns() : process.exit()));
 }
 
 /**

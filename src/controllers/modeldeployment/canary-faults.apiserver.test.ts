@@ -60,6 +60,7 @@ describe('a canary on its way', () => {
     await tenant().untilReady();
     await tenant().change({ model: model('2') });
     const half = await tenant().until('weight 50', ({ status }) => status?.canary?.weight === 50);
+    await eventually('routers split in halves', () => cluster.routers.weights(NAME).at(-1) === '50/50', 60_000);
     const evicted = { phase: 'Failed', reason: 'Evicted', message: 'The node was low on resource: memory' };
     tenant().play({ pod: (each) => (served(each) === digest('2') ? evicted : 'ready') });
     await eventually('all requests go to the revision before', async () =>

@@ -51,3 +51,9 @@ test('predictions of which nothing can be told apart are never Healthy', () => {
   const untold: PredictionCounts = { kind: 'Label', counts: {}, other: 500 };
   expect(new Set(verdicts(30, () => [untold, untold]))).toEqual(new Set(['InsufficientData']));
 });
+
+test('labels that stable predicted long ago tell nothing apart', () => {
+  const stable: PredictionCounts = { kind: 'Label', counts: { long: 0, ago: 0 }, other: 500 };
+  const canary: PredictionCounts = { kind: 'Label', counts: { garbage: 500 }, other: 0 };
+  expect(verdicts(30, () => [canary, stable])).not.toContain('Healthy');
+});

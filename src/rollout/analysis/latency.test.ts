@@ -69,6 +69,22 @@ describe('of latencies that are spread over little, nothing is claimed that was 
   });
 });
 
+test.each([{ relative: 0.25 }, { relative: 0 }, { absolute: 0 }])(
+  'a stable revision that answers nothing but errors is no measure: %o',
+  (allowed) => {
+    const measure: Measure = { kind: 'Latency', quantile: 0.99, allowed };
+    const stable = taking([], { requests: 900, errors: 900 });
+    expect(verdicts(measure, taking(spread(100, 0.01, 0.012)), stable)).toEqual(new Set(['InsufficientData']));
+  },
+);
+
+test('latencies that are too short to be told apart are alike', () => {
+  const measure: Measure = { kind: 'Latency', quantile: 0.99, allowed: { relative: 0.25 } };
+  const said = verdicts(measure, taking(spread(100, 0.00004, 0.00005)), taking(spread(900, 0.00002, 0.00003)));
+  expect(said).toContain('Healthy');
+  expect(said).not.toContain('Unhealthy');
+});
+
 describe('beside copies, which run on where users give up', () => {
   const mirrored = (latencies: readonly number[], errors = 0): RevisionCounts => {
     const { latency } = taking(latencies);

@@ -23,13 +23,18 @@ function beside({ lower, upper }: Bounds, limit: number) {
   return lower >= limit ? 'Unhealthy' : within({ lower, upper }, limit, 'Most');
 }
 
+/** Of latencies below it nothing is told apart: in a comparison all of them are taken for it. */
+const [SHORTEST_SECONDS = 0] = LATENCY_BOUNDS_SECONDS;
+
 /**
- * Between which values stable's quantile is. Beside copies, which nobody gives up, what its users gave up would have taken
+ * Between which values stable's quantile is; where it answered nothing but errors, nobody knows. Beside copies, which nobody gives up, what its users gave up would have taken
  * longer than was counted: all of it may be among the slowest.
  */
 function stableEdges(stable: Histogram, share: number, cutShort: number): Bounds {
-  const { lower, upper } = quantileEdges(stable, share);
-  if (cutShort === 0) return { lower, upper };
+  if (total(stable.counts) === 0) return { lower: 0, upper: Number.POSITIVE_INFINITY };
+  const edges = quantileEdges(stable, share);
+  const lower = Math.max(edges.lower, SHORTEST_SECONDS);
+  if (cutShort === 0) return { lower, upper: edges.upper };
   const latest = share + cutShort / total(stable.counts);
   return { lower, upper: latest > 1 ? Number.POSITIVE_INFINITY : quantileEdges(stable, latest).upper };
 }

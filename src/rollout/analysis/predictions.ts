@@ -43,7 +43,8 @@ const byCount = (a: readonly [string, number], b: readonly [string, number]) => 
  */
 export function groupingOf(predictions: PredictionCounts, blocks: number): Grouping | undefined {
   const { kind, counts } = predictions;
-  const entries = Object.entries(counts);
+  // Labels of before the interval are still told, with nothing counted.
+  const entries = Object.entries(counts).filter(([, count]) => count > 0);
   if (rowsOf(predictions) < REFERENCE_ROWS && blocks < REFERENCE_INTERVALS) return undefined;
   if (kind === 'Label') {
     return {

@@ -18,7 +18,7 @@ import { bytesMethod } from './bytes-method.ts';
 import { readingMessage, readModelInferRequest } from './infer-message-reader.ts';
 import { decodedBytes, type GrpcQuestion, readGrpcQuestion, writeGrpcAnswer } from './infer-messages.ts';
 import { inferenceMethod } from './inference-method.ts';
-import { chargeAnswer, FREE_BYTES, messageBudget } from './message-budget.ts';
+import { chargeAnswer, chargeOf, FREE_BYTES, messageBudget } from './message-budget.ts';
 import {
   decodeModelMetadataRequest,
   decodeModelReadyRequest,
@@ -154,7 +154,9 @@ export class InferenceGrpcServer {
     };
     const write = (question: GrpcQuestion, outputs: readonly Tensor[]) => {
       const answer = writeGrpcAnswer(predictor, question, outputs);
-      if (answer.length > FREE_ANSWER_BYTES) chargeAnswer(this.#messages, call, answer.length);
+      if (answer.length > FREE_ANSWER_BYTES) {
+        chargeAnswer(this.#messages, call, answer.length, chargeOf(bytes.length) + chargedBytes);
+      }
       return answer;
     };
     try {

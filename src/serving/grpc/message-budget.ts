@@ -88,15 +88,24 @@ interface StreamKeeper {
   readonly stream: ServerHttp2Stream;
 }
 
+/** About what a message of so many bytes has been charged, whatever pieces it came in. */
+export const chargeOf = (bytes: number): number => (bytes > FREE_BYTES ? COPIES * bytes : 0);
+
 /**
  * Charges an answer of so many bytes until its call's stream is over: a client may leave it unread for long.
+ * @param ownBytes what its request has been charged
  * @throws InferenceError QueueFull when that much is not left.
  */
-export function chargeAnswer(budget: MemoryBudget, call: ServerUnaryCall<Buffer, Buffer>, bytes: number): void {
+export function chargeAnswer(
+  budget: MemoryBudget,
+  call: ServerUnaryCall<Buffer, Buffer>,
+  bytes: number,
+  ownBytes: number,
+): void {
   const { stream } = (call as unknown as { readonly call: StreamKeeper }).call;
   // The client has gone meanwhile; nothing is sent.
   if (stream.destroyed || stream.closed) return;
-  budget.take(bytes);
+  budget.takeForAnswer(bytes, ownBytes);
   stream.once('close', () => budget.release(bytes));
 }
 

@@ -82,3 +82,12 @@ test('large answers that are read give their room back', async () => {
     expect(inJson.outputs[0].data).toHaveLength(MIB / 2);
   }
 });
+
+test('an answer that is larger than all of the memory is given while no other is read', async () => {
+  const { infer, unread } = await start(MIB);
+  expect((await infer(MIB)).status).toBe(200);
+  const other = await unread(4 * MIB);
+  expect((await infer(MIB)).status).toBe(429);
+  other.destroy();
+  await expect.poll(async () => (await infer(MIB)).status).toBe(200);
+});

@@ -71,7 +71,7 @@ export class BodyRequest extends IncomingMessage implements Client {
   /** Charges an answer of so many bytes beside the body. @throws InferenceError QueueFull when that much is not left. */
   chargeAnswer(bytes: number): void {
     this.hasAnswer = true;
-    this.#budget?.take(bytes);
+    this.#budget?.takeForAnswer(bytes, this.#chargedBytes);
     this.#chargedBytes += bytes;
   }
 

@@ -41,12 +41,15 @@ describe('a model whose weights lie in files of their own', () => {
     await expect(load(root.path, 'dir')).rejects.toMatchObject({ reason: 'InvalidModel' });
   });
 
-  it.each(['w', './w', 'sub/w'])('loads as a directory that holds them, as at %s', async (location) => {
-    await using root = await scratch();
-    await writeFiles(claim(root.path), { 'dir/model.onnx': addModel(location), [join('dir', location)]: weights });
-    const { session } = await load(root.path, 'dir');
-    await session.close();
-  });
+  it.each(['w', './w', './/w', 'sub/w', 'sub//./w'])(
+    'loads as a directory that holds them, as at %s',
+    async (location) => {
+      await using root = await scratch();
+      await writeFiles(claim(root.path), { 'dir/model.onnx': addModel(location), [join('dir', location)]: weights });
+      const { session } = await load(root.path, 'dir');
+      await session.close();
+    },
+  );
 });
 
 type Part = readonly [field: number, content: Part[] | string | number];

@@ -32,13 +32,15 @@ const FORBIDDEN_MS = 600_000;
 const FEW_NODES = 100;
 const REQUESTS_AT_ONCE = 4;
 
-type Once = <R>(what: string, read: () => Promise<R>, freshMs?: number) => Promise<Readable<R>>;
+type Once = <R>(what: string, read: () => Promise<R>) => Promise<Readable<R>>;
 
 interface Known {
   readonly value: Promise<unknown>;
   /** For a clock that steps back. */
   readonly sinceMs: number;
   readonly untilMs: number;
+  /** It was read, and is no reading under way nor a right that is missing. */
+  readonly isRead: boolean;
 }
 
 /**
@@ -64,12 +66,13 @@ export class ClusterReader {
     for (const [what, { sinceMs, untilMs }] of this.#known) {
       if (now() < sinceMs || now() >= untilMs) this.#known.delete(what);
     }
-    const once: Once = (what, read, freshMs = FRESH_MS) => this.#once(what, now, read, freshMs);
+    const once: Once = (what, read) => this.#once(what, now, read);
     const all = <T extends KubeObject, R>(resource: Resource<T>, of: (object: T) => R) =>
       once(resource.plural, () => listAll(client, resource, { signal }, of));
     const quotasOf = (namespace: string) => {
-      const list = () => listAll(client, QUOTAS, { namespace, signal }, quotaOf);
-      return namespace === own ? once(`own quotas/${namespace}`, list, 0) : once(`quotas/${namespace}`, list);
+      const what = `${QUOTAS.plural}/${namespace}`;
+      if (namespace === own && this.#known.get(what)?.isRead) this.#known.delete(what);
+      return once(what, () => listAll(client, QUOTAS, { namespace, signal }, quotaOf));
     };
     const [nodes, read] = await Promise.all([
       pods.length === 0 ? UNREADABLE : all(NODES, nodeOf),
@@ -111,25 +114,35 @@ export class ClusterReader {
   }
 
   /** Several that ask at once share one answer. A right that is missing is not asked for again at once. */
-  async #once<R>(what: string, now: () => number, read: () => Promise<R>, freshMs: number): Promise<Readable<R>> {
+  async #once<R>(what: string, now: () => number, read: () => Promise<R>): Promise<Readable<R>> {
     const known = this.#known.get(what);
     if (known !== undefined) return (await known.value) as Readable<R>;
     const startedMs = now();
     const value = read().then(
       (found) => {
         const readMs = now();
-        const spacedMs = freshMs === 0 ? 0 : Math.max(freshMs, TIMES_AS_LONG * (readMs - startedMs));
-        this.#known.set(what, { value, sinceMs: readMs, untilMs: readMs + spacedMs });
+        const untilMs = readMs + Math.max(FRESH_MS, TIMES_AS_LONG * (readMs - startedMs));
+        this.#known.set(what, { value, sinceMs: readMs, untilMs, isRead: true });
         return found;
       },
       (error: unknown) => {
         this.#known.delete(what);
         if (!(error instanceof ApiError && error.isForbidden)) throw error;
-        this.#known.set(what, { value: Promise.resolve(UNREADABLE), sinceMs: now(), untilMs: now() + FORBIDDEN_MS });
+        this.#known.set(what, {
+          value: Promise.resolve(UNREADABLE),
+          sinceMs: now(),
+          untilMs: now() + FORBIDDEN_MS,
+          isRead: false,
+        });
         return UNREADABLE;
       },
     );
-    this.#known.set(what, { value, sinceMs: Number.NEGATIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY });
+    this.#known.set(what, {
+      value,
+      sinceMs: Number.NEGATIVE_INFINITY,
+      untilMs: Number.POSITIVE_INFINITY,
+      isRead: false,
+    });
     return await value;
   }
 }

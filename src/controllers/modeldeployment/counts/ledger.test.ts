@@ -236,3 +236,16 @@ test('labels and outputs may have the names of what every object has', () => {
   const more = '{"constructor":{"kind":"Label","counts":{"toString":3,"valueOf":4,"__proto__":5},"other":0}}';
   expect(JSON.stringify(take(more).instances[0]?.revisions['churn-1']?.predictions)).toBe(more.replace('3', '0'));
 });
+
+test('of a process that counts latencies in other buckets, as one of another version, all else counts', () => {
+  const ledger = new CountsLedger('churn');
+  const take = (requests: number) => {
+    const latency = { buckets: [requests, 0, 0], sumSeconds: 7 };
+    const mirror = { requests, errors: 0, dropped: 0, compared: 0, agreed: 0, latency };
+    const revisions = { churn: { 'churn-1': { ...counted(requests), latency, mirror } } };
+    return ledger.take([{ source: source('a'), snapshot: { instance: 'a1', inFlight: 0, revisions } }]).instances;
+  };
+  take(5);
+  const none = { buckets: [0, ...LATENCY_BOUNDS_SECONDS.map(() => 0)], sumSeconds: 0 };
+  expect(take(9)[0]?.revisions['churn-1']).toMatchObject({ requests: 4, latency: none, mirror: { latency: none } });
+});

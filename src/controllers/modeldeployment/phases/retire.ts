@@ -23,7 +23,7 @@ export const retire: Phase = async (scope, context) => {
   if (scope.model.kind === 'resolved') await context.prune(object, [JOBS], new Set());
 
   const kept = keptRevisions(scope);
-  if (kept.length < scope.revisions.length) await pruneBut(context, object, DEPLOYMENTS, kept);
+  if (scope.revisions.some(({ name }) => !kept.includes(name))) await pruneBut(context, object, DEPLOYMENTS, kept);
   await pruneServices(scope, context, kept);
   return 'continue';
 };
@@ -31,23 +31,26 @@ export const retire: Phase = async (scope, context) => {
 /** Old revisions kept without pods, so that a return to one needs no new resolution and is the same bytes and image. */
 const KEPT_REVISIONS = 2;
 
-/** Beside those with pods: the one whose objects remember, the one that it came from, and the newest, so many in all. */
+/**
+ * Beside those with pods: the one whose objects remember, the one that it came from, and the newest, so many in all. And the
+ * target, which may just have been made and then is none of the revisions that were observed.
+ */
 function keptRevisions({ revisions, old, target, progress, decision }: Scope): readonly string[] {
   const { target: remembering, from } = decision?.progress ?? progress ?? {};
   const isNeeded = (name: string) => name === remembering || name === from;
   const idle = old.filter(({ replicas, current }) => replicas === 0 && current === 0).map(({ name }) => name);
   const byNeed = [...idle.filter(isNeeded), ...idle.filter((name) => !isNeeded(name))];
   const surplus = new Set(byNeed.slice(KEPT_REVISIONS));
-  return revisions.map(({ name }) => name).filter((name) => name === target?.name || !surplus.has(name));
+  const kept = revisions.map(({ name }) => name).filter((name) => name !== target?.name && !surplus.has(name));
+  return target === undefined ? kept : [target.name, ...kept];
 }
 
 /** A revision's headless Service goes with it. */
-async function pruneServices({ object, target }: Scope, context: PhaseContext, kept: readonly string[]): Promise<void> {
-  const keep = new Set([...kept, target?.name]);
+async function pruneServices({ object }: Scope, context: PhaseContext, kept: readonly string[]): Promise<void> {
   const services = context.cache.ownedBy(SERVICES, object.metadata.uid ?? '');
   const others = services.filter(({ metadata: { labels, name } }) => {
     const revision = labels?.[LABELS.revision];
-    return revision === undefined || keep.has(name);
+    return revision === undefined || kept.includes(name);
   });
   await context.prune(object, [SERVICES], new Set(others.map((each) => identityOf(SERVICES, each))));
 }

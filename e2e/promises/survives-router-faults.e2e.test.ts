@@ -96,10 +96,13 @@ describe('a rollout under load', () => {
   // Without a metric: a burst of errors is what such a canary is about, and no verdict comes of a single burst.
   it.for(MANNERS)('goes on when all pods of a canary end %s, and others answer', async ([, kill], test) => {
     skipElsewhere(kill, test.skip);
-    const summary = await goesOn(rolloutBy(), async (canary) =>
-      kill(await kubectl().list('pods', namespace, `fairlead.dev/revision=${canary}`)),
-    );
-    // What a model may have begun to answer is not asked again: it may not be safe to.
-    expect(summary.failed, JSON.stringify(summary)).toBeLessThanOrEqual(LOAD.connections);
+    let pods: readonly ClusterObject[] = [];
+    const summary = await goesOn(rolloutBy(), async (canary) => {
+      pods = await kubectl().list('pods', namespace, `fairlead.dev/revision=${canary}`);
+      await kill(pods);
+    });
+    // What a model may have begun to answer is not asked again: it may not be safe to. Who lost the one pod's answer may
+    // be with the other when that one ends.
+    expect(summary.failed, JSON.stringify(summary)).toBeLessThanOrEqual(LOAD.connections * pods.length);
   });
 });
